@@ -1,0 +1,96 @@
+/** SQLite through `node:sqlite`, which Node, Deno and Bun all have: nothing to compile. @module */
+
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import {
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
+import type { Store } from '../src/mod.ts'
+import type { Tables } from './migrations.ts'
+import { type SqlDialect, sqlStore } from './sql_store.ts'
+
+/** The part of `DatabaseSync` that is used here. */
+export interface SqliteDatabase {
+  prepare(sql: string): {
+    columns(): unknown[]
+    all(...parameters: SQLInputValue[]): unknown[]
+    run(...parameters: SQLInputValue[]): { changes: number | bigint; lastInsertRowid: number | bigint }
+  }
+  exec(sql: string): void
+  close(): void
+}
+
+// Wait a moment for another process's write; longer waits belong to the retries, which do not block the event loop.
+const PRAGMAS =
+  'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
+
+const dialect: SqlDialect = {
+  // Deno has no errcode, so the text decides
+  isUniqueViolation: (error) => error instanceof Error && error.message.includes('UNIQUE constraint failed'),
+  isTemporary: (error) => error instanceof Error && /database (table )?is (locked|busy)/.test(error.message),
+}
+
+function connection(database: SqliteDatabase): DatabaseConnection {
+  return {
+    async executeQuery<R>({
+      sql,
+      parameters,
+    }: {
+      sql: string
+      parameters: readonly unknown[]
+    }): Promise<QueryResult<R>> {
+      const statement = database.prepare(sql)
+      const values = parameters as SQLInputValue[]
+      if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
+      const { changes, lastInsertRowid } = statement.run(...values)
+      return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+    },
+    streamQuery() {
+      throw new Error('Streaming is not supported')
+    },
+  }
+}
+
+function driver(open: () => SqliteDatabase): Driver {
+  let database: SqliteDatabase | undefined
+  const command = (sql: string) => async () => database?.exec(sql)
+  return {
+    init: async () => {
+      database = open()
+      database.exec(PRAGMAS)
+    },
+    acquireConnection: async () => connection(database as SqliteDatabase),
+    releaseConnection: async () => {},
+    beginTransaction: command('BEGIN IMMEDIATE'),
+    commitTransaction: command('COMMIT'),
+    rollbackTransaction: command('ROLLBACK'),
+    destroy: async () => database?.close(),
+  }
+}
+
+/**
+ * Keeps everything in one SQLite file.
+ *
+ * @param database The file's path (made when missing), `:memory:`, or an open `DatabaseSync`.
+ * @example
+ * ```ts
+ * createPairgate({ database: sqlite('pairgate.db'), ... })
+ * ```
+ */
+export function sqlite(database: string | SqliteDatabase): Store {
+  const open = () => (typeof database === 'string' ? new DatabaseSync(database) : database)
+  const db = new Kysely<Tables>({
+    dialect: {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver: () => driver(open),
+      createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+  })
+  return sqlStore(db, dialect)
+}

@@ -1,0 +1,109 @@
+/** pairgate as a server of its own: settings from the environment, a greeting, a clean end. @module */
+
+import {
+  configure,
+  getConsoleSink,
+  getJsonLinesFormatter,
+  getTextFormatter,
+  type LogLevel,
+} from '@logtape/logtape'
+import { createPairgate, type Pairgate, PairgateError } from '../src/mod.ts'
+import { type Environment, readEnvironment, type Standalone } from './environment.ts'
+
+/** A listening server. */
+export interface Listening {
+  /** The port in use; another than asked for when that was 0. */
+  readonly port: number
+  /** Takes no new requests, finishes those under way. */
+  close(): Promise<void>
+}
+
+/** What a runtime adds: a listening socket. */
+export type Listen = (gate: Pairgate, address: { hostname: string; port: number }) => Promise<Listening>
+
+const LEVELS = ['debug', 'info', 'warning', 'error'] as const
+
+/** Reads `PAIRGATE_LOG`: `json` or `pretty`, a level, or both as in `json:debug`. */
+async function configureLog(setting: string | undefined, isTerminal: boolean): Promise<void> {
+  const words = (setting ?? '').split(/[\s:,]+/).filter(Boolean)
+  const level =
+    LEVELS.find((name) => words.includes(name) || (name === 'warning' && words.includes('warn'))) ?? 'info'
+  const isJson = words.includes('json') || (!words.includes('pretty') && !isTerminal)
+  const formatter = isJson
+    ? getJsonLinesFormatter()
+    : getTextFormatter({
+        timestamp: 'time',
+        category: () => 'pairgate',
+        format: ({ record, timestamp, level: name, message }) => {
+          const { error, ...properties } = record.properties
+          const said = Object.entries(properties).filter(([key, value]) => value != null && key !== 'event')
+          const rest = said.map(
+            ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+          )
+          const trace = error instanceof Error ? `\n${error.stack}` : ''
+          return `${timestamp} ${name} ${message} ${rest.join(' ')}${trace}`
+        },
+      })
+  await configure<'console', string>({
+    reset: true,
+    sinks: { console: getConsoleSink({ formatter }) },
+    loggers: [
+      { category: 'pairgate', lowestLevel: level as LogLevel, sinks: ['console'] },
+      { category: ['logtape', 'meta'], lowestLevel: 'error', sinks: ['console'] },
+    ],
+  })
+}
+
+function greet({ options, storage }: Standalone): void {
+  const { baseUrl } = options
+  const server = baseUrl === 'http://127.0.0.1:8787' ? '' : ` --server ${baseUrl}`
+  const lines = [
+    `pairgate listens on ${baseUrl}`,
+    `  stores in     ${storage}`,
+    ...(options.devSignIn ? ['  sign-in       any name (development, this machine only)'] : []),
+    ...(options.signIn ?? []).map(({ name }) => `  sign-in       ${name}`),
+    '',
+    'Next, in a second terminal:',
+    `  npx pairgate login${server}`,
+    `  npx pairgate login --device${server}`,
+    '',
+  ]
+  if (options.seedCompat) {
+    lines.push(
+      'Weaker: PAIRGATE_SEED_COMPAT is on. Clients without a client_id are served, GET /cli_login and GET /token take a',
+      'secret in the URL, and POST /oauth/device/verify-authenticated needs no form token. See SECURITY.md.',
+      '',
+    )
+  }
+  console.log(lines.join('\n'))
+}
+
+/**
+ * Starts the server that the environment describes.
+ *
+ * @param listen The runtime's way to listen.
+ * @returns The server's end: resolves once everything is closed.
+ * @throws {PairgateError} When a setting is wrong or the port is taken.
+ */
+export async function serveStandalone(
+  env: Environment,
+  listen: Listen,
+  isTerminal: boolean,
+): Promise<() => Promise<void>> {
+  await configureLog(env.PAIRGATE_LOG, isTerminal)
+  const standalone = await readEnvironment(env)
+  const gate = createPairgate(standalone.options)
+  await gate.migrate()
+  const server = await listen(gate, standalone)
+  greet(standalone)
+  return async () => {
+    await server.close()
+    await gate.close()
+  }
+}
+
+/** Prints why the server cannot start, in one line for what the operator can mend. */
+export function explainStartFailure(error: unknown): void {
+  console.error(error instanceof PairgateError ? `pairgate cannot start: ${error.message}` : error)
+  if (error instanceof PairgateError && error.cause) console.error(error.cause)
+}

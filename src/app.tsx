@@ -1,0 +1,165 @@
+/**
+ * The HTTP door: one `fetch` for pages, OAuth endpoints and tRPC. Around all of them: the body limit, the host
+ * check, the headers that protect pages, and quiet errors.
+ *
+ * @module
+ */
+
+import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
+import { Hono } from 'hono'
+import { addOAuthEndpoints } from './endpoints/oauth.ts'
+import { addPages, showMessage } from './endpoints/pages.tsx'
+import { type AppContext, type AppEnv, type Handler, mediaType, route } from './endpoints/route.ts'
+import { PairgateError } from './errors.ts'
+import { type Deps, toCaller } from './flows/deps.ts'
+import { STYLE_HASH } from './pages/layout.tsx'
+import { MESSAGES } from './pages/message.tsx'
+import { createRouter, type RouterContext } from './router.ts'
+
+/** Longest body that is read, in bytes. */
+const MAX_BODY = 65_536
+/** How much of a longer one is drained, so that the answer arrives instead of a reset connection. */
+const MAX_DRAIN = 8 * 1024 * 1024
+/** Calls in one tRPC request. */
+const MAX_BATCH = 10
+
+/** Reads a body up to the limit, chunked or not; null when it is longer. */
+async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | null> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  if (!request.body) return new Uint8Array()
+  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+    length += chunk.length
+    if (length <= MAX_BODY) chunks.push(chunk)
+    else if (length > MAX_DRAIN) break
+  }
+  if (length > MAX_BODY) return null
+  const body = new Uint8Array(length)
+  let offset = 0
+  for (const chunk of chunks) {
+    body.set(chunk, offset)
+    offset += chunk.length
+  }
+  return body
+}
+
+function protect(deps: Deps, response: Response): Response {
+  const headers = {
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    // with no-referrer Chromium sends `Origin: null` with our own forms
+    'Referrer-Policy': 'same-origin',
+    'X-Frame-Options': 'DENY',
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Content-Security-Policy': `default-src 'none'; style-src ${STYLE_HASH}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
+    ...(deps.config.isSecure && { 'Strict-Transport-Security': 'max-age=31536000' }),
+  }
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+  return response
+}
+
+const isProgram = (c: AppContext) => !c.req.header('accept')?.includes('text/html')
+
+/** Says what went wrong in the caller's language: JSON for programs, a page for people. */
+function failure(
+  deps: Deps,
+  c: AppContext,
+  message: (typeof MESSAGES)[keyof typeof MESSAGES] | Parameters<typeof showMessage>[2],
+  code: string,
+) {
+  if (!isProgram(c)) return showMessage(deps, c, message)
+  return c.json({ error: code, error_description: message.text }, message.status)
+}
+
+function onError(deps: Deps): (error: Error, c: AppContext) => Response | Promise<Response> {
+  return (error, c) => {
+    const { requestId } = c.env.caller
+    deps.log.error('A request failed', { request_id: requestId, error })
+    const away = error instanceof PairgateError && error.code === 'ERR_PAIRGATE_STORE_UNAVAILABLE'
+    if (away) c.header('Retry-After', '5')
+    const [status, title] = away
+      ? ([503, 'Back in a moment'] as const)
+      : ([500, 'Something went wrong'] as const)
+    const text = `Please try again. If it happens again, tell whoever runs this service: error ${requestId}.`
+    return failure(deps, c, { status, title, text }, away ? 'temporarily_unavailable' : 'server_error')
+  }
+}
+
+/** Paths that proxies and probes call with a Host of their own. */
+const ANY_HOST = ['/healthz', '/readyz']
+
+/** Sends a browser that came by another name to the right one; refuses everything else (RFC 9110 section 15.5.20). */
+function checkHost(deps: Deps, c: AppContext): Response | null {
+  const url = new URL(c.req.url)
+  const { origin, basePath } = deps.config
+  if (url.host === new URL(origin).host || ANY_HOST.some((path) => url.pathname === basePath + path))
+    return null
+  const isPage = c.req.method === 'GET' && !isProgram(c)
+  if (isPage) return c.redirect(origin + url.pathname + url.search, 307)
+  return c.json({ error: 'invalid_request', error_description: 'This host name is not served here' }, 421)
+}
+
+function health(deps: Deps): Handler {
+  return async (c) => {
+    await deps.store.ping()
+    return c.text('ok')
+  }
+}
+
+function trpc(deps: Deps, ready: () => Promise<void>): Handler {
+  const router = createRouter<RouterContext>(deps, (context) => context, ready)
+  return async (c) => {
+    if (c.req.method === 'POST' && mediaType(c.req.raw) !== 'application/json') {
+      return c.json({ error: 'invalid_request', error_description: 'The body must be application/json' }, 415)
+    }
+    return await fetchRequestHandler({
+      endpoint: `${deps.config.basePath}/trpc`,
+      req: c.req.raw,
+      router,
+      maxBatchSize: MAX_BATCH,
+      createContext: () => ({ request: c.env.caller.request, remoteAddress: c.env.peer }),
+    })
+  }
+}
+
+/**
+ * Builds the application.
+ *
+ * @param ready Resolves once the tables are there.
+ * @returns Answers a request; `peer` is the address of the socket's other end. Never rejects.
+ */
+export function createApp(
+  deps: Deps,
+  ready: () => Promise<void>,
+): (request: Request, peer: string | undefined) => Promise<Response> {
+  const { basePath } = deps.config
+  const app = new Hono<AppEnv>()
+  app.onError(onError(deps))
+  app.notFound((c) => failure(deps, c, MESSAGES.no_such_page, 'not_found'))
+  app.use(async (c, next) => {
+    const body = await readBody(c.req.raw)
+    if (body === null) {
+      const message = { status: 413, title: 'Too long', text: `A body may have ${MAX_BODY} bytes` } as const
+      return await failure(deps, c, message, 'invalid_request')
+    }
+    if (body.length > 0)
+      c.req.raw = new Request(c.req.raw.url, { method: c.req.method, headers: c.req.raw.headers, body })
+    const refusal = checkHost(deps, c)
+    if (refusal) return refusal
+    if (new URL(c.req.url).pathname !== `${basePath}/healthz`) await ready()
+    return await next()
+  })
+  route(deps, app, `${basePath}/healthz`, { GET: (c) => c.text('ok') }, (c) =>
+    c.text('Method not allowed', 405),
+  )
+  route(deps, app, `${basePath}/readyz`, { GET: health(deps) }, (c) => c.text('Method not allowed', 405))
+  addOAuthEndpoints(deps, app)
+  addPages(deps, app)
+  app.all(`${basePath}/trpc/*`, trpc(deps, ready))
+
+  return async (request, peer) => {
+    const caller = toCaller(deps, request, peer)
+    return protect(deps, await app.fetch(request, { caller, peer }))
+  }
+}

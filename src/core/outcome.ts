@@ -1,0 +1,74 @@
+/** What the flows answer: tagged unions on `status`. Each door turns them into its own words in one place. @module */
+
+/** Why a request was not even considered. */
+export type Refusal =
+  | { readonly status: 'invalid_request'; readonly description: string }
+  | { readonly status: 'invalid_client' | 'unauthorized_client' | 'invalid_scope' }
+  /** The paircode is known already. */
+  | { readonly status: 'conflict' }
+  /** Over a limit of this caller (`rate_limited`) or of the whole service (`overloaded`); `retry_after` in seconds. */
+  | { readonly status: 'rate_limited' | 'overloaded'; readonly retry_after: number }
+  | { readonly status: 'not_signed_in' | 'user_disabled' }
+
+/** A credential, handed out once. */
+export interface TokenResponse {
+  readonly status: 'issued'
+  readonly access_token: string
+  readonly token_type: 'Bearer'
+  /** Lifetime in seconds. */
+  readonly expires_in: number
+  /** Space-separated; absent when there is none. */
+  readonly scope?: string
+}
+
+/** Why a poll brought no credential (RFC 8628 section 3.5); `interval` in seconds. */
+export type TokenError =
+  | { readonly status: 'authorization_pending' | 'slow_down'; readonly interval: number }
+  | { readonly status: 'invalid_grant' | 'access_denied' | 'expired_token' }
+
+/** What a poll is answered, refusals apart. */
+export type TokenOutcome = TokenResponse | TokenError
+
+/** What a person is shown before deciding. */
+export interface ReviewDetails {
+  readonly status: 'pending'
+  readonly flow: 'device' | 'pair'
+  readonly client_id: string
+  readonly client_name: string
+  /** What the CLI calls its machine: unverified. */
+  readonly device_name: string | null
+  /** Where the request came from; null when unknown. */
+  readonly remote_address: string | null
+  /** Epoch seconds. */
+  readonly started_at: number
+  /** Seconds until the request expires. */
+  readonly expires_in: number
+  readonly scope: string
+  /** Lifetime of the credential to be issued, in seconds. */
+  readonly lifetime: number
+  /** The user code (device flow) or match code (paircode flow); null when the person has to type it. */
+  readonly code: string | null
+  /** True when terminal and browser are not surely on one network: allowing then takes the code, typed. */
+  readonly code_required: boolean
+}
+
+/** Why there is nothing to decide. */
+export type ReviewError = { readonly status: 'not_found' | 'expired' | 'already_decided' }
+
+/** What a decision came to. */
+export type DecideOutcome = { readonly status: 'approved' | 'denied' | 'wrong_code' } | ReviewError
+
+/** Statuses that refuse a request before it is considered. */
+export function isRefusal(outcome: { readonly status: string }): outcome is Refusal {
+  return [
+    'invalid_request',
+    'invalid_client',
+    'unauthorized_client',
+    'invalid_scope',
+    'conflict',
+    'rate_limited',
+    'overloaded',
+    'not_signed_in',
+    'user_disabled',
+  ].includes(outcome.status)
+}

@@ -1,0 +1,273 @@
+/** The OAuth form endpoints and their words on the wire (RFC 6749, 8628, 7009, 8414). @module */
+
+import type { Hono } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { Params } from '../core/form.ts'
+import type { Refusal, TokenOutcome } from '../core/outcome.ts'
+import { authenticateBearer, bearerToken, describe, revokeToken } from '../flows/credentials.ts'
+import type { Deps } from '../flows/deps.ts'
+import { authorizeDevice, redeemDeviceCode } from '../flows/device.ts'
+import { redeemVerifier, startPair } from '../flows/paircode.ts'
+import { findViewer } from '../flows/sign_in.ts'
+import { SEED_CLIENT } from '../options.ts'
+import { type AppContext, type AppEnv, type Handler, mediaType, readForm, route } from './route.ts'
+import { findSeedSession, seedCliLogin, seedToken, seedVerifyAuthenticated } from './seeds.ts'
+
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
+
+interface OAuthError {
+  readonly http: ContentfulStatusCode
+  readonly error: string
+  readonly error_description: string
+  readonly interval?: number
+  readonly retry_after?: number
+}
+
+/** The RFCs' words for each outcome that is not a success: the one place where they are chosen. */
+function toOAuthError(outcome: Exclude<TokenOutcome, { status: 'issued' }> | Refusal): OAuthError {
+  const error = (code: string, text: string, http: ContentfulStatusCode = 400) => ({
+    http,
+    error: code,
+    error_description: text,
+  })
+  switch (outcome.status) {
+    case 'authorization_pending':
+      return { ...error(outcome.status, 'The person has not decided yet'), interval: outcome.interval }
+    case 'slow_down':
+      return {
+        ...error(outcome.status, `Polled too fast, wait ${outcome.interval} s between polls`),
+        interval: outcome.interval,
+      }
+    case 'access_denied':
+      return error(outcome.status, 'The request was denied')
+    case 'expired_token':
+      return error(outcome.status, 'The request has expired, start a new one')
+    case 'invalid_grant':
+      return error(
+        outcome.status,
+        'The code is unknown, was made for another client, or has been redeemed already',
+      )
+    case 'invalid_request':
+      return error(outcome.status, outcome.description)
+    case 'invalid_client':
+      return error(outcome.status, 'The client_id is not registered here')
+    case 'unauthorized_client':
+      return error(outcome.status, 'This client may not use this flow')
+    case 'invalid_scope':
+      return error(outcome.status, 'A scope is not registered for this client')
+    case 'conflict':
+      return error('invalid_request', 'The paircode is known already, make a new one', 409)
+    case 'rate_limited':
+      return {
+        ...error('temporarily_unavailable', 'Too many requests from this address', 429),
+        retry_after: outcome.retry_after,
+      }
+    case 'overloaded':
+      return {
+        ...error('temporarily_unavailable', 'Too many logins are waiting', 503),
+        retry_after: outcome.retry_after,
+      }
+    case 'not_signed_in':
+      return error('access_denied', 'Nobody is signed in', 401)
+    case 'user_disabled':
+      return error('access_denied', 'This account is disabled', 403)
+  }
+}
+
+function answerError(c: AppContext, failure: OAuthError): Response {
+  const { http, retry_after, ...body } = failure
+  if (retry_after !== undefined) c.header('Retry-After', String(retry_after))
+  return c.json(body, http)
+}
+
+/** Answers a flow's outcome: 200 with its fields, or the RFC's error. */
+function answer(c: AppContext, outcome: object & { status?: string }): Response {
+  if (outcome.status === undefined) return c.json(outcome)
+  if (outcome.status !== 'issued')
+    return answerError(c, toOAuthError(outcome as Parameters<typeof toOAuthError>[0]))
+  const { status: _status, ...token } = outcome
+  return c.json(token)
+}
+
+/** An `invalid_request` in the RFCs' form. */
+export function invalidRequest(
+  c: AppContext,
+  description: string,
+  http: ContentfulStatusCode = 400,
+): Response {
+  return c.json({ error: 'invalid_request', error_description: description }, http)
+}
+
+/** Says in OAuth's words that the method is wrong. */
+export const wrongMethod: Handler = (c) =>
+  invalidRequest(c, `The method ${c.req.method.slice(0, 16)} is not allowed here`, 405)
+
+/**
+ * The client's id from the body, or from HTTP Basic with an empty password as some libraries send it for public
+ * clients (RFC 6749 section 2.3.1: form-urlencoded before base64).
+ */
+function readClientId(c: AppContext, params: Params): string | null | Response {
+  const inBody = params.get('client_id') ?? null
+  const basic = /^basic +([\w+/=-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
+  if (basic === undefined) return inBody
+  try {
+    const [id = '', password] = atob(basic)
+      .split(':')
+      .map((part) => decodeURIComponent(part.replaceAll('+', ' ')))
+    if (password === '' && (inBody === null || inBody === id)) return id
+  } catch {
+    // not base64 or not UTF-8: answered below like any other wrong credentials
+  }
+  c.header('WWW-Authenticate', 'Basic realm="pairgate"')
+  return c.json(
+    { error: 'invalid_client', error_description: 'Clients here are public: they have no password' },
+    401,
+  )
+}
+
+/** Reads the form and the client; `fallback` is the client that a request without client_id is taken for. */
+async function readClientForm(
+  c: AppContext,
+  fallback: string | null,
+): Promise<Response | { params: Params; clientId: string }> {
+  const params = await readForm(c.req.raw)
+  if (typeof params === 'string') return invalidRequest(c, params)
+  const clientId = readClientId(c, params)
+  if (clientId instanceof Response) return clientId
+  if (clientId === null && fallback === null) return invalidRequest(c, 'The parameter client_id is missing')
+  return { params, clientId: clientId ?? fallback ?? '' }
+}
+
+function deviceAuthorization(deps: Deps): Handler {
+  return async (c) => {
+    // the second seed's own client sends nothing, or `{}` as JSON
+    const isBare = deps.config.seedCompat && (await isBareRequest(c.req.raw))
+    if (isBare) return answer(c, await authorizeDevice(deps, c.env.caller, { client_id: SEED_CLIENT }))
+    const form = await readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
+    if (form instanceof Response) return form
+    const { params, clientId: client_id } = form
+    const start = { client_id, scope: params.get('scope'), device_name: params.get('device_name') }
+    return answer(c, await authorizeDevice(deps, c.env.caller, start))
+  }
+}
+
+async function isBareRequest(request: Request): Promise<boolean> {
+  const type = mediaType(request)
+  if (type !== '' && type !== 'application/json') return false
+  return /^\s*(\{\s*\})?\s*$/.test(await request.clone().text())
+}
+
+function token(deps: Deps): Handler {
+  return async (c) => {
+    const form = await readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
+    if (form instanceof Response) return form
+    const { params, clientId } = form
+    const grantType =
+      params.get('grant_type') ?? (clientId === SEED_CLIENT && deps.config.seedCompat ? DEVICE_GRANT : null)
+    if (grantType === null) return invalidRequest(c, 'The parameter grant_type is missing')
+    if (grantType !== DEVICE_GRANT) {
+      return c.json(
+        { error: 'unsupported_grant_type', error_description: `Only ${DEVICE_GRANT} is supported` },
+        400,
+      )
+    }
+    const deviceCode = params.get('device_code')
+    if (!deviceCode) return invalidRequest(c, 'The parameter device_code is missing')
+    return answer(
+      c,
+      await redeemDeviceCode(deps, c.env.caller, { client_id: clientId, device_code: deviceCode }),
+    )
+  }
+}
+
+function pairStart(deps: Deps): Handler {
+  return async (c) => {
+    const form = await readClientForm(c, null)
+    if (form instanceof Response) return form
+    const { params, clientId: client_id } = form
+    const paircode = params.get('paircode')
+    if (!paircode) return invalidRequest(c, 'The parameter paircode is missing')
+    if ((params.get('delivery') ?? 'poll') !== 'poll')
+      return invalidRequest(c, 'The parameter delivery must be "poll"')
+    const start = { client_id, paircode, scope: params.get('scope'), device_name: params.get('device_name') }
+    return answer(c, await startPair(deps, c.env.caller, start))
+  }
+}
+
+function pairToken(deps: Deps): Handler {
+  return async (c) => {
+    const form = await readClientForm(c, null)
+    if (form instanceof Response) return form
+    const { params, clientId: client_id } = form
+    const verifier = params.get('verifier')
+    if (!verifier) return invalidRequest(c, 'The parameter verifier is missing')
+    return answer(c, await redeemVerifier(deps, c.env.caller, { client_id, verifier }))
+  }
+}
+
+/** RFC 7009. */
+function revocation(deps: Deps): Handler {
+  return async (c) => {
+    const form = await readClientForm(c, null)
+    if (form instanceof Response) return form
+    const revoked = form.params.get('token')
+    if (!revoked) return invalidRequest(c, 'The parameter token is missing')
+    const outcome = await revokeToken(deps, c.env.caller, { token: revoked, client_id: form.clientId })
+    return outcome.status === 'revoked' ? c.body(null, 200) : answer(c, outcome)
+  }
+}
+
+/** RFC 8414 section 2. */
+function metadata(deps: Deps): Handler {
+  const { baseUrl, flows, clients } = deps.config
+  const scopes = [...new Set([...clients.values()].flatMap((client) => client.scopes))]
+  const body = {
+    issuer: baseUrl,
+    token_endpoint: `${baseUrl}/oauth/token`,
+    ...(flows.includes('device') && { device_authorization_endpoint: `${baseUrl}/oauth/device/authorize` }),
+    revocation_endpoint: `${baseUrl}/oauth/revoke`,
+    grant_types_supported: flows.includes('device') ? [DEVICE_GRANT] : [],
+    response_types_supported: [],
+    token_endpoint_auth_methods_supported: ['none'],
+    revocation_endpoint_auth_methods_supported: ['none'],
+    ...(scopes.length > 0 && { scopes_supported: scopes }),
+  }
+  return (c) => c.json(body)
+}
+
+/** A page for testing a login: who is it? By Bearer credential, by the browser's cookie, or by the gateway's session. */
+function secured(deps: Deps): Handler {
+  return async (c) => {
+    const { request } = c.env.caller
+    const hasToken = bearerToken(request) !== null
+    const who = hasToken ? await authenticateBearer(deps, request) : await findSeedSession(deps, request)
+    const user = who?.user ?? (hasToken ? null : await findViewer(deps, request))
+    if (!user || user.disabled_at !== null) {
+      c.header('WWW-Authenticate', `Bearer realm="pairgate"${hasToken ? ', error="invalid_token"' : ''}`)
+      return c.text('Not authenticated', 401)
+    }
+    if (!c.req.header('accept')?.includes('application/json')) {
+      return c.text(`You are authenticated as: ${user.name ?? user.subject}`)
+    }
+    const { issuer, subject, name, email } = user
+    return c.json(who ? describe(deps, who) : { issuer, subject, name, email })
+  }
+}
+
+/** Adds the OAuth endpoints, the paircode endpoints and the metadata. */
+export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
+  const { basePath, seedCompat } = deps.config
+  const add = (path: string, methods: Parameters<typeof route>[3]) =>
+    route(deps, app, path, methods, wrongMethod)
+  const wellKnown = '/.well-known/oauth-authorization-server'
+  for (const path of new Set([basePath + wellKnown, wellKnown + basePath])) add(path, { GET: metadata(deps) })
+  add(`${basePath}/oauth/device/authorize`, { POST: deviceAuthorization(deps) })
+  add(`${basePath}/oauth/device/token`, { POST: token(deps) })
+  add(`${basePath}/oauth/token`, { POST: token(deps) })
+  add(`${basePath}/oauth/revoke`, { POST: revocation(deps) })
+  add(`${basePath}/cli_login`, { POST: pairStart(deps), ...(seedCompat && { GET: seedCliLogin(deps) }) })
+  add(`${basePath}/token`, { POST: pairToken(deps), ...(seedCompat && { GET: seedToken(deps) }) })
+  add(`${basePath}/secured`, { GET: secured(deps) })
+  if (seedCompat)
+    add(`${basePath}/oauth/device/verify-authenticated`, { POST: seedVerifyAuthenticated(deps) })
+}

@@ -1,0 +1,22 @@
+/** Errors of pairgate itself: a wrong configuration or a broken promise of a part; never a protocol outcome. @module */
+
+/** What went wrong, for programs; messages may change, codes do not. */
+export type PairgateErrorCode =
+  | 'ERR_PAIRGATE_OPTION'
+  | 'ERR_PAIRGATE_ENVIRONMENT'
+  | 'ERR_PAIRGATE_SIGN_IN'
+  | 'ERR_PAIRGATE_STORE'
+  | 'ERR_PAIRGATE_STORE_UNAVAILABLE'
+
+/** The one error class of pairgate. */
+export class PairgateError extends Error {
+  override readonly name = 'PairgateError'
+  /** Stable code of the kind of failure. */
+  readonly code: PairgateErrorCode
+
+  /** @param cause The error underneath, if there is one. */
+  constructor(code: PairgateErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}

@@ -1,0 +1,148 @@
+/** Allow and Deny: what a signed-in person is shown, and the one decision that is final. @module */
+
+import { sameNetwork } from '../core/address.ts'
+import { type Grant, grantState } from '../core/grant.ts'
+import { sameMatchCode } from '../core/match_code.ts'
+import type { DecideOutcome, Refusal, ReviewDetails, ReviewError } from '../core/outcome.ts'
+import { formatUserCode, normalizeUserCode } from '../core/user_code.ts'
+import { paircodeHash } from '../hash.ts'
+import type { User } from '../store.ts'
+import { credentialSeconds } from './collect.ts'
+import type { Caller, Deps } from './deps.ts'
+import { recordEvent } from './events.ts'
+import {
+  guessingLimit,
+  releaseLimits,
+  releasePending,
+  retryAfter,
+  takeLimits,
+  wrongCodeLimits,
+} from './limits.ts'
+
+/** What names a request on the person's side: the code they typed, or the paircode of their link. */
+export type GrantReference =
+  | { readonly flow: 'device'; readonly user_code: string }
+  | { readonly flow: 'pair'; readonly paircode: string }
+
+async function wrongCode(deps: Deps, caller: Caller, user: User): Promise<void> {
+  await recordEvent(deps, caller, 'wrong_code', { user })
+  const guessing = guessingLimit(deps)
+  if (await takeLimits(deps, [guessing]))
+    await recordEvent(deps, caller, 'guessing', { detail: guessing.key })
+}
+
+/** Looks a typed code up. The try is counted first, so that guesses side by side count too; a right one is given back. */
+async function findByUserCode(
+  deps: Deps,
+  caller: Caller,
+  user: User,
+  typed: string,
+): Promise<Grant | ReviewError | Refusal> {
+  const limits = wrongCodeLimits(deps, user.id, caller.remoteAddress)
+  const takenAt = deps.now()
+  const reached = await takeLimits(deps, limits)
+  if (reached) {
+    await recordEvent(deps, caller, 'limit_hit', { user, detail: reached.key })
+    return { status: 'rate_limited', retry_after: retryAfter(reached) }
+  }
+  const userCode = normalizeUserCode(typed)
+  const grant = userCode ? await deps.store.findGrant({ user_code: userCode }) : null
+  if (!grant) {
+    await wrongCode(deps, caller, user)
+    return { status: 'not_found' }
+  }
+  await releaseLimits(deps, limits, takenAt)
+  return grant
+}
+
+async function findPending(
+  deps: Deps,
+  caller: Caller,
+  user: User | null,
+  reference: GrantReference,
+): Promise<Grant | ReviewError | Refusal> {
+  if (!user) return { status: 'not_signed_in' }
+  if (user.disabled_at !== null) return { status: 'user_disabled' }
+  let found: Grant | ReviewError | Refusal | null
+  if (reference.flow === 'device') {
+    found = await findByUserCode(deps, caller, user, reference.user_code)
+  } else {
+    const hash = paircodeHash(reference.paircode)
+    found = hash ? await deps.store.findGrant({ secret_hash: hash }) : null
+  }
+  if (!found || ('flow' in found && found.flow !== reference.flow)) return { status: 'not_found' }
+  if (!('flow' in found)) return found
+  const state = grantState(found, deps.now())
+  if (state === 'pending') return found
+  return { status: state === 'expired' ? 'expired' : 'already_decided' }
+}
+
+function codeOf(grant: Grant): string {
+  return grant.user_code ? formatUserCode(grant.user_code) : (grant.match_code ?? '')
+}
+
+/** Shows a request to the person who may decide it. Changes nothing. */
+export async function reviewGrant(
+  deps: Deps,
+  caller: Caller,
+  user: User | null,
+  reference: GrantReference,
+): Promise<ReviewDetails | ReviewError | Refusal> {
+  const grant = await findPending(deps, caller, user, reference)
+  if (!('flow' in grant)) return grant
+  const client = deps.config.clients.get(grant.client_id)
+  if (!client) return { status: 'not_found' }
+  const codeRequired = !sameNetwork(grant.remote_address, caller.remoteAddress)
+  return {
+    status: 'pending',
+    flow: grant.flow,
+    client_id: grant.client_id,
+    client_name: client.name,
+    device_name: grant.device_name,
+    remote_address: grant.remote_address,
+    started_at: Math.floor(grant.created_at / 1000),
+    expires_in: Math.ceil((grant.expires_at - deps.now()) / 1000),
+    scope: grant.scope,
+    lifetime: credentialSeconds(deps, grant.flow, client),
+    code: codeRequired ? null : codeOf(grant),
+    code_required: codeRequired,
+  }
+}
+
+function typedCodeFits(grant: Grant, typed: string | undefined): boolean {
+  if (typed === undefined) return false
+  return grant.user_code
+    ? normalizeUserCode(typed) === grant.user_code
+    : sameMatchCode(typed, grant.match_code ?? '')
+}
+
+/**
+ * Records the person's decision. The first one is final.
+ *
+ * @param decision.code What the person read in the terminal; needed to allow when networks differ.
+ */
+export async function decideGrant(
+  deps: Deps,
+  caller: Caller,
+  user: User | null,
+  reference: GrantReference,
+  decision: { status: 'approved' | 'denied'; code?: string | undefined },
+): Promise<DecideOutcome | Refusal> {
+  const grant = await findPending(deps, caller, user, reference)
+  if (!('flow' in grant)) return grant
+  if (!user) return { status: 'not_signed_in' }
+  const codeRequired = !sameNetwork(grant.remote_address, caller.remoteAddress)
+  if (decision.status === 'approved' && codeRequired && !typedCodeFits(grant, decision.code)) {
+    return { status: 'wrong_code' }
+  }
+  const now = deps.now()
+  await deps.store.upsertUser(user, now)
+  if (
+    !(await deps.store.decideGrant({ grant_id: grant.id, status: decision.status, user_id: user.id, now }))
+  ) {
+    return { status: grant.expires_at > now ? 'already_decided' : 'expired' }
+  }
+  await recordEvent(deps, caller, decision.status, { user, client_id: grant.client_id, grant_id: grant.id })
+  await releasePending(deps, grant)
+  return { status: decision.status }
+}

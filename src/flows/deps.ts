@@ -1,0 +1,49 @@
+/** What every flow is given: the outside world, so that flows themselves have no clock, no chance and no globals. @module */
+
+import { clientAddress } from '../core/address.ts'
+import type { Random } from '../core/text.ts'
+import { base64url } from '../hash.ts'
+import type { Config } from '../options.ts'
+import type { Store } from '../store.ts'
+import type { Pace } from './pace.ts'
+
+/** Where flows report to. Messages are constant; properties hold no secrets. */
+export interface Log {
+  debug(message: string, properties: Record<string, unknown>): void
+  info(message: string, properties: Record<string, unknown>): void
+  warn(message: string, properties: Record<string, unknown>): void
+  error(message: string, properties: Record<string, unknown>): void
+}
+
+/** Everything that a flow may touch. Built once, in `pairgate.ts`. */
+export interface Deps {
+  readonly config: Config
+  readonly store: Store
+  /** Epoch milliseconds. */
+  readonly now: () => number
+  readonly random: Random
+  readonly log: Log
+  readonly pace: Pace
+  /** Lets work go on after the answer; a failure is logged. */
+  readonly defer: (work: Promise<unknown>) => void
+}
+
+/** Who makes a request, as the transport found out. */
+export interface Caller {
+  readonly request: Request
+  /** Canonical address; null when it is not known for sure. */
+  readonly remoteAddress: string | null
+  /** Names this request in logs and error pages. */
+  readonly requestId: string
+}
+
+/** Finds out who makes a request; `peer` is the address of the socket's other end. */
+export function toCaller(deps: Deps, request: Request, peer: string | undefined): Caller {
+  const { trustedProxies, isLoopback } = deps.config
+  const options = { trustedProxies, isPublic: !isLoopback }
+  return {
+    request,
+    remoteAddress: clientAddress(peer, request.headers.get('x-forwarded-for'), options),
+    requestId: base64url(deps.random(9)),
+  }
+}

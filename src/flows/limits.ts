@@ -1,0 +1,74 @@
+/** Limits: counted in the database, so they hold over all instances. @module */
+
+import { addressBucket } from '../core/address.ts'
+import type { Flow, Grant } from '../core/grant.ts'
+import { bucketAt, bucketLength, type Limit, oldestBucket } from '../core/limit.ts'
+import type { Deps } from './deps.ts'
+
+/** Null when all limits had room and were counted; otherwise the one that had none, and nothing was counted. */
+export async function takeLimits(deps: Deps, limits: readonly Limit[]): Promise<Limit | null> {
+  const now = deps.now()
+  const older = await deps.store.readLimits(
+    limits.map((limit) => ({ key: limit.key, since: oldestBucket(limit, now), until: bucketAt(limit, now) })),
+  )
+  for (const [i, limit] of limits.entries()) {
+    const room = limit.max - (older[i] ?? 0)
+    if (room > 0 && (await deps.store.takeLimit(limit.key, bucketAt(limit, now), room))) continue
+    await releaseLimits(deps, limits.slice(0, i), now)
+    return limit
+  }
+  return null
+}
+
+/** Gives back what was counted at `takenAt` (epoch ms). */
+export async function releaseLimits(deps: Deps, limits: readonly Limit[], takenAt: number): Promise<void> {
+  for (const limit of limits) await deps.store.releaseLimit(limit.key, bucketAt(limit, takenAt))
+}
+
+/** Tells whether a limit has no room left, without counting. */
+export async function isLimitReached(deps: Deps, limit: Limit): Promise<boolean> {
+  const now = deps.now()
+  const [sum = 0] = await deps.store.readLimits([
+    { key: limit.key, since: oldestBucket(limit, now), until: Number.MAX_SAFE_INTEGER },
+  ])
+  return sum >= limit.max
+}
+
+/** When it makes sense to try again, in seconds. */
+export function retryAfter(limit: Limit): number {
+  return Math.max(1, Math.ceil(bucketLength(limit) / 1000))
+}
+
+/** How often one address may start a login. */
+export function startLimit(deps: Deps, address: string | null): Limit {
+  return { key: `start:${addressBucket(address)}`, max: deps.config.limits.startPerMinute, seconds: 60 }
+}
+
+/** How many logins may wait at once: for one address, and in all. Counted until the decision or the expiry. */
+export function pendingLimits(deps: Deps, flow: Flow, address: string | null): [Limit, Limit] {
+  const { limits, deviceCodeSeconds, paircodeSeconds } = deps.config
+  const seconds = flow === 'device' ? deviceCodeSeconds : paircodeSeconds
+  return [
+    { key: `pending:${flow}:${addressBucket(address)}`, max: limits.pendingPerAddress, seconds },
+    { key: `pending:${flow}`, max: limits.pendingTotal, seconds },
+  ]
+}
+
+/** Makes room again once a grant is decided. */
+export function releasePending(deps: Deps, grant: Grant): Promise<void> {
+  return releaseLimits(deps, pendingLimits(deps, grant.flow, grant.remote_address), grant.created_at)
+}
+
+/** How many wrong user codes one account and one address may try. */
+export function wrongCodeLimits(deps: Deps, userId: string, address: string | null): [Limit, Limit] {
+  const { wrongCodesPerAccount, wrongCodesPerAddress } = deps.config.limits
+  return [
+    { key: `wrong:user:${userId}`, max: wrongCodesPerAccount, seconds: 600 },
+    { key: `wrong:${addressBucket(address)}`, max: wrongCodesPerAddress, seconds: 600 },
+  ]
+}
+
+/** How many wrong user codes all people together may try before somebody must be guessing. */
+export function guessingLimit(deps: Deps): Limit {
+  return { key: 'wrong', max: deps.config.limits.wrongCodesTotal, seconds: 60 }
+}

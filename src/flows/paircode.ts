@@ -1,0 +1,72 @@
+/**
+ * The paircode flow: the CLI keeps a verifier and shows only its S256, the paircode. Opening the link proves nothing
+ * and collects nothing; collecting takes the verifier, and the person's Allow.
+ *
+ * @module
+ */
+
+import { createMatchCode } from '../core/match_code.ts'
+import type { Refusal, TokenOutcome } from '../core/outcome.ts'
+import { paircodeHash } from '../hash.ts'
+import { collect } from './collect.ts'
+import type { Caller, Deps } from './deps.ts'
+import { purgeSometimes } from './purge.ts'
+import { type StartRequest, startGrant } from './start.ts'
+
+/** What a CLI gets for its paircode. Times in seconds. */
+export interface PairStartResponse {
+  /** The link for the person; it holds the paircode and nothing secret. */
+  readonly login_url: string
+  /** A word and a number; the page shows the same. */
+  readonly match_code: string
+  readonly expires_in: number
+  readonly interval: number
+}
+
+/** How the credential reaches the CLI. `loopback` (RFC 8252 section 7.3) is to come beside it. */
+export type Delivery = 'poll'
+
+/** Starts a login for a paircode that nobody used yet. */
+export async function startPair(
+  deps: Deps,
+  caller: Caller,
+  start: StartRequest & { paircode: string; delivery?: Delivery | undefined },
+  { seconds, interval } = { seconds: deps.config.paircodeSeconds, interval: deps.config.pollSeconds },
+): Promise<PairStartResponse | Refusal> {
+  const secretHash = paircodeHash(start.paircode)
+  if (!secretHash) {
+    return {
+      status: 'invalid_request',
+      description: 'paircode must be the 43 characters of BASE64URL(SHA-256(verifier))',
+    }
+  }
+  const matchCode = createMatchCode(deps.random)
+  const grant = await startGrant(deps, caller, { ...start, flow: 'pair' }, () => ({
+    flow: 'pair',
+    secret_hash: secretHash,
+    user_code: null,
+    match_code: matchCode,
+    poll_interval: interval,
+    seconds,
+  }))
+  if ('status' in grant) return grant
+  purgeSometimes(deps)
+  return {
+    login_url: `${deps.config.baseUrl}/pair/${start.paircode}`,
+    match_code: matchCode,
+    expires_in: seconds,
+    interval,
+  }
+}
+
+const VERIFIER = /^[A-Za-z0-9._~-]{43,128}$/
+
+/** Answers a poll with a verifier (of the form RFC 7636 section 4.1 gives it). */
+export async function redeemVerifier(
+  deps: Deps,
+  caller: Caller,
+  poll: { client_id: string; verifier: string },
+): Promise<TokenOutcome | Refusal> {
+  if (!VERIFIER.test(poll.verifier)) return { status: 'invalid_grant' }
+  return await collect(deps, caller, { flow: 'pair', client_id: poll.client_id, secret: poll.verifier })
+}

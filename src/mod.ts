@@ -1,0 +1,19 @@
+/** pairgate: gives a gateway that already knows its users a login for command-line apps. @module */
+
+export { PairgateError, type PairgateErrorCode } from './errors.ts'
+export type { Authenticated } from './flows/credentials.ts'
+export type { ClientOptions, Identify, Identity, LimitOptions, PairgateOptions } from './options.ts'
+export { createPairgate, type Pairgate, type RequestInfo } from './pairgate.ts'
+export {
+  type GitHubOptions,
+  type GoogleOptions,
+  github,
+  google,
+  type OidcOptions,
+  oidc,
+  type Provider,
+  type ProviderIdentity,
+  type Transaction,
+} from './providers.ts'
+export type { PairgateRouter, RouterContext } from './router.ts'
+export type * from './store.ts'

@@ -1,0 +1,91 @@
+/** Pages that only say something: done, denied, expired, used, errors. @module */
+
+import { Layout, type PageContext } from './layout.tsx'
+
+/** What is said, and under which HTTP status. */
+export interface Message {
+  readonly status: 200 | 400 | 401 | 403 | 404 | 405 | 409 | 410 | 413 | 429 | 500 | 502 | 503
+  readonly title: string
+  readonly text: string
+  /** Where to go from here, under the mount. */
+  readonly link?: { readonly path: string; readonly text: string }
+}
+
+const again = { path: '/device', text: 'Type a code' } as const
+
+/** Every message, by what happened. */
+export const MESSAGES = {
+  approved: {
+    status: 200,
+    title: 'Allowed',
+    text: 'Go back to your terminal: it signs in by itself. You may close this page.',
+  },
+  denied: {
+    status: 200,
+    title: 'Denied',
+    text: 'Nothing was signed in, and the request is over. You may close this page.',
+  },
+  not_found: {
+    status: 404,
+    title: 'Not a login we know',
+    text: 'This link is wrong or long over. Start again in your terminal.',
+  },
+  expired: {
+    status: 410,
+    title: 'Too late',
+    text: 'This request has expired. Start again in your terminal.',
+  },
+  already_decided: {
+    status: 409,
+    title: 'Already answered',
+    text: 'This request was allowed or denied before, and the first answer stays. If that was not you, tell whoever runs this service.',
+  },
+  rate_limited: {
+    status: 429,
+    title: 'Too many tries',
+    text: 'Too many codes were wrong. Wait some minutes, then start again in your terminal.',
+  },
+  user_disabled: {
+    status: 403,
+    title: 'Account disabled',
+    text: 'This account may not sign in here. Ask whoever runs this service.',
+  },
+  foreign_form: {
+    status: 403,
+    title: 'This form is no longer good',
+    text: 'It is too old, or came from another site. Nothing was changed. Open the link in your terminal again.',
+    link: again,
+  },
+  bad_request: {
+    status: 400,
+    title: 'That did not make sense',
+    text: 'The address or form is malformed. Nothing was changed.',
+    link: again,
+  },
+  sign_in_first: {
+    status: 401,
+    title: 'Sign in first',
+    text: 'Sign in to this service as you always do, then open the link from your terminal again.',
+  },
+  sign_in_expired: {
+    status: 400,
+    title: 'Sign-in was interrupted',
+    text: 'It took too long, was finished before, or began in another browser. Please sign in again.',
+    link: { path: '/sign-in', text: 'Sign in' },
+  },
+  no_such_page: { status: 404, title: 'No such page', text: 'There is nothing here.', link: again },
+} as const satisfies Record<string, Message>
+
+/** A page with a message. */
+export function MessagePage({ page, message }: { page: PageContext; message: Message }) {
+  return (
+    <Layout page={page} title={message.title}>
+      <p>{message.text}</p>
+      {message.link && (
+        <a class="button" href={page.basePath + message.link.path}>
+          {message.link.text}
+        </a>
+      )}
+    </Layout>
+  )
+}

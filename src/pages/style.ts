@@ -1,0 +1,33 @@
+/** The one style sheet, inlined in every page and allowed there by its hash. @module */
+
+/** Phone first; light and dark follow the person's system. */
+export const STYLE = `
+:root{color-scheme:light dark;--ink:#1a2230;--soft:#5b6472;--line:#d6dbe3;--paper:#fff;--ground:#f3f5f8;--accent:#1f5fd1;--on-accent:#fff;--warn:#fff4d6;--warn-line:#e3b341}
+@media (prefers-color-scheme:dark){:root{--ink:#e7ebf2;--soft:#9aa5b5;--line:#333c4a;--paper:#1a2029;--ground:#10141a;--accent:#7aa8ff;--on-accent:#0d1524;--warn:#332a10;--warn-line:#8d6d1d}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,sans-serif;display:flex;flex-direction:column;align-items:center;padding:1rem}
+header,main{width:100%;max-width:30rem}
+header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:center;gap:.25rem 1rem;padding:.5rem 0 1rem;color:var(--soft);font-size:.875rem}
+header form{display:inline}
+main{background:var(--paper);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem}
+h1{font-size:1.375rem;line-height:1.25;margin:0 0 .75rem}
+p{margin:0 0 1rem}
+dl{margin:0 0 1rem;display:grid;grid-template-columns:auto 1fr;gap:.375rem 1rem}
+dt{color:var(--soft)}
+dd{margin:0;overflow-wrap:anywhere}
+ul{margin:0;padding-left:1.1rem}
+small,.soft{color:var(--soft);font-size:.875rem}
+.code{display:block;margin:0 0 1rem;padding:.75rem;border:1px dashed var(--line);border-radius:.5rem;text-align:center;font:600 1.5rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
+.warn{padding:.75rem;border:1px solid var(--warn-line);border-radius:.5rem;background:var(--warn)}
+label{display:block;margin:0 0 .25rem;font-weight:600}
+input[type=text]{width:100%;padding:.625rem .75rem;margin:0 0 1rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
+input.typed{font:600 1.25rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
+.buttons{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
+.stack{display:grid;gap:.75rem}
+button,a.button{display:block;width:100%;min-height:2.75rem;padding:.625rem 1rem;border:1px solid var(--accent);border-radius:.5rem;background:var(--paper);color:var(--accent);font:600 1rem/1.3 system-ui,sans-serif;text-align:center;text-decoration:none;cursor:pointer}
+button.main,a.main{background:var(--accent);color:var(--on-accent)}
+button.plain{display:inline;width:auto;min-height:0;padding:0;border:0;background:none;color:var(--accent);font:inherit;text-decoration:underline}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+.error{color:#b3261e;font-weight:600}
+@media (prefers-color-scheme:dark){.error{color:#ff9a92}}
+`

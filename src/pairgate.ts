@@ -1,0 +1,124 @@
+/** The one place where the parts meet. @module */
+
+import { getLogger } from '@logtape/logtape'
+import { createApp } from './app.tsx'
+import { type Authenticated, authenticateBearer } from './flows/credentials.ts'
+import type { Deps, Log } from './flows/deps.ts'
+import { createPace } from './flows/pace.ts'
+import { setUserDisabled } from './flows/users.ts'
+import { type PairgateOptions, parseOptions } from './options.ts'
+import { createRouter, type RouterContext } from './router.ts'
+import type { UserIdentity } from './store.ts'
+
+/** What a transport knows of a request beside the request itself. */
+export interface RequestInfo {
+  /** Address of the socket's peer. Without it limits share one bucket and people type the code themselves. */
+  readonly remoteAddress?: string | undefined
+}
+
+/** A pairgate, ready to be mounted. */
+export interface Pairgate {
+  /**
+   * Answers a request: pages, OAuth endpoints, tRPC. Never rejects.
+   *
+   * @param request Its path includes the base URL's.
+   */
+  fetch(request: Request, info?: RequestInfo): Promise<Response>
+  /**
+   * Tells who made a request with a Bearer credential: a CLI's session or an API key.
+   *
+   * @returns The person, the credential and its scopes, or null.
+   */
+  authenticate(request: Request): Promise<Authenticated | null>
+  /** Turns people off and on; everything of a disabled person's ends at once. */
+  readonly users: {
+    disable(identity: UserIdentity): Promise<void>
+    enable(identity: UserIdentity): Promise<void>
+  }
+  /**
+   * The typed tRPC router, to nest in the host's own.
+   *
+   * @param options.resolve Finds the request in the host's context.
+   */
+  router<Host extends object>(options: {
+    resolve: (context: Host) => RouterContext
+  }): ReturnType<typeof createRouter<Host>>
+  /** Creates or upgrades the tables now; otherwise the first request does. */
+  migrate(): Promise<void>
+  /** Waits for work that goes on after answers, then closes the database. */
+  close(): Promise<void>
+}
+
+function createLog(): Log {
+  const logger = getLogger(['pairgate'])
+  return {
+    debug: (message, properties) => logger.debug(message, properties),
+    info: (message, properties) => logger.info(message, properties),
+    warn: (message, properties) => logger.warn(message, properties),
+    error: (message, properties) => logger.error(message, properties),
+  }
+}
+
+/**
+ * Makes a pairgate.
+ *
+ * @throws {PairgateError} `ERR_PAIRGATE_OPTION` when an option is wrong or missing.
+ * @example
+ * ```ts
+ * const gate = createPairgate({
+ *   baseUrl: 'https://gateway.example/auth',
+ *   secrets: [process.env.PAIRGATE_SECRET],
+ *   database: sqlite('pairgate.db'),
+ *   identify: (request) => currentUser(request),
+ * })
+ * app.all('/auth/*', (c) => gate.fetch(c.req.raw))
+ * ```
+ */
+export function createPairgate(options: PairgateOptions): Pairgate {
+  const config = parseOptions(options)
+  const log = createLog()
+  const store = options.database
+  const deferred = new Set<Promise<unknown>>()
+  const deps: Deps = {
+    config,
+    store,
+    log,
+    now: options.now ?? Date.now,
+    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    pace: createPace(),
+    defer(work) {
+      const done = work
+        .catch((error: unknown) => log.error('Deferred work failed', { error }))
+        .finally(() => deferred.delete(done))
+      deferred.add(done)
+    },
+  }
+
+  let migrated: Promise<void> | undefined
+  const migrate = () => {
+    migrated ??= store.migrate().catch((error: unknown) => {
+      migrated = undefined
+      throw error
+    })
+    return migrated
+  }
+
+  const app = createApp(deps, migrate)
+  return {
+    fetch: async (request, info = {}) => await app(request, info.remoteAddress),
+    async authenticate(request) {
+      await migrate()
+      return await authenticateBearer(deps, request)
+    },
+    users: {
+      disable: (identity) => migrate().then(() => setUserDisabled(deps, identity, true)),
+      enable: (identity) => migrate().then(() => setUserDisabled(deps, identity, false)),
+    },
+    router: ({ resolve }) => createRouter(deps, resolve, migrate),
+    migrate,
+    async close() {
+      while (deferred.size > 0) await Promise.all(deferred)
+      await store.close()
+    },
+  }
+}

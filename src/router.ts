@@ -1,0 +1,215 @@
+/**
+ * The typed tRPC router. Every procedure checks its input, makes one flow call and returns plain JSON with the RFCs'
+ * names. Everything that carries a secret is a mutation, because inputs of queries sit in URLs. What must also hold
+ * when a host nests the router (origin of cookie callers, strict inputs, quiet errors) is checked here, not around it.
+ *
+ * @module
+ */
+
+import { initTRPC, TRPCError } from '@trpc/server'
+import * as v from 'valibot'
+import { isRefusal, type Refusal } from './core/outcome.ts'
+import { requestSite } from './core/same_origin.ts'
+import { PairgateError } from './errors.ts'
+import { decideGrant, type GrantReference, reviewGrant } from './flows/approval.ts'
+import { authenticateBearer, bearerToken, describe, endCredential } from './flows/credentials.ts'
+import { type Deps, toCaller } from './flows/deps.ts'
+import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
+import { redeemVerifier, startPair } from './flows/paircode.ts'
+import { findViewer, signOut } from './flows/sign_in.ts'
+
+/** What the router needs to know of a request. */
+export interface RouterContext {
+  /** The request as it came in: its headers carry the cookie, the origin and the Bearer credential. */
+  readonly request: Request
+  /** Address of the socket's peer. */
+  readonly remoteAddress?: string | undefined
+}
+
+const text = (max: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(max))
+const startInput = {
+  client_id: text(128),
+  scope: v.optional(v.pipe(v.string(), v.maxLength(1024))),
+  device_name: v.optional(v.pipe(v.string(), v.maxLength(256))),
+}
+const decision = { code: v.optional(text(64)) }
+const none = v.strictObject({})
+
+/** Turns a flow's refusal into tRPC's error; the one place where that is decided. */
+function toTRPCError(refusal: Refusal): TRPCError {
+  switch (refusal.status) {
+    case 'invalid_request':
+      return new TRPCError({ code: 'BAD_REQUEST', message: refusal.description })
+    case 'invalid_client':
+      return new TRPCError({
+        code: 'BAD_REQUEST',
+        message: 'invalid_client: the client_id is not registered',
+      })
+    case 'unauthorized_client':
+      return new TRPCError({
+        code: 'FORBIDDEN',
+        message: 'unauthorized_client: this client may not use this flow',
+      })
+    case 'invalid_scope':
+      return new TRPCError({
+        code: 'BAD_REQUEST',
+        message: 'invalid_scope: a scope is not registered for this client',
+      })
+    case 'conflict':
+      return new TRPCError({ code: 'CONFLICT', message: 'The paircode is known already' })
+    case 'rate_limited':
+      return new TRPCError({
+        code: 'TOO_MANY_REQUESTS',
+        message: `Too many requests, try again in ${refusal.retry_after} s`,
+      })
+    case 'overloaded':
+      return new TRPCError({
+        code: 'SERVICE_UNAVAILABLE',
+        message: `Too many logins wait, try again in ${refusal.retry_after} s`,
+      })
+    case 'not_signed_in':
+      return new TRPCError({ code: 'UNAUTHORIZED', message: 'Nobody is signed in' })
+    case 'user_disabled':
+      return new TRPCError({ code: 'FORBIDDEN', message: 'This account is disabled' })
+  }
+}
+
+function unwrap<T extends object>(outcome: T): Exclude<T, Refusal> {
+  if ('status' in outcome && isRefusal(outcome as { status: string }))
+    throw toTRPCError(outcome as unknown as Refusal)
+  return outcome as Exclude<T, Refusal>
+}
+
+/** The two kinds of procedures: open to every program, and for a person at a browser. */
+function createProcedures<Host extends object>(
+  deps: Deps,
+  resolve: (context: Host) => RouterContext,
+  ready: () => Promise<void>,
+) {
+  const t = initTRPC.context<Host>().create({ isDev: false })
+
+  const open = t.procedure.use(async ({ ctx, next, path }) => {
+    const { request, remoteAddress } = resolve(ctx as unknown as Host)
+    const caller = toCaller(deps, request, remoteAddress)
+    await ready()
+    const result = await next({ ctx: { caller } })
+    if (result.ok || result.error.code !== 'INTERNAL_SERVER_ERROR') return result
+    const { cause } = result.error
+    deps.log.error('A procedure failed', { path, request_id: caller.requestId, error: cause })
+    const away = cause instanceof PairgateError && cause.code === 'ERR_PAIRGATE_STORE_UNAVAILABLE'
+    throw away
+      ? new TRPCError({ code: 'SERVICE_UNAVAILABLE', message: 'The database does not answer, try again' })
+      : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: `Internal error ${caller.requestId}` })
+  })
+
+  const byPerson = open.use(async ({ ctx, next }) => {
+    if (requestSite(ctx.caller.request.headers, deps.config.origin) !== 'same-origin') {
+      throw new TRPCError({ code: 'FORBIDDEN', message: 'This call must come from a page of this origin' })
+    }
+    return await next({ ctx: { user: await findViewer(deps, ctx.caller.request) } })
+  })
+
+  return { t, open, byPerson }
+}
+
+type Procedures<Host extends object> = ReturnType<typeof createProcedures<Host>>
+
+function deviceProcedures<Host extends object>(deps: Deps, { open, byPerson }: Procedures<Host>) {
+  const reference = { user_code: text(64) }
+  const refer = (input: { user_code: string }): GrantReference => ({
+    flow: 'device',
+    user_code: input.user_code,
+  })
+  const decide = (status: 'approved' | 'denied') =>
+    byPerson
+      .input(v.strictObject({ ...reference, ...decision }))
+      .mutation(async ({ ctx, input }) =>
+        unwrap(await decideGrant(deps, ctx.caller, ctx.user, refer(input), { status, code: input.code })),
+      )
+  return {
+    authorize: open
+      .input(v.strictObject(startInput))
+      .mutation(async ({ ctx, input }) => unwrap(await authorizeDevice(deps, ctx.caller, input))),
+    token: open
+      .input(v.strictObject({ client_id: text(128), device_code: text(128) }))
+      .mutation(async ({ ctx, input }) => unwrap(await redeemDeviceCode(deps, ctx.caller, input))),
+    review: byPerson
+      .input(v.strictObject(reference))
+      .mutation(async ({ ctx, input }) =>
+        unwrap(await reviewGrant(deps, ctx.caller, ctx.user, refer(input))),
+      ),
+    approve: decide('approved'),
+    deny: decide('denied'),
+  }
+}
+
+function pairProcedures<Host extends object>(deps: Deps, { open, byPerson }: Procedures<Host>) {
+  const reference = { paircode: text(64) }
+  const refer = (input: { paircode: string }): GrantReference => ({ flow: 'pair', paircode: input.paircode })
+  const decide = (status: 'approved' | 'denied') =>
+    byPerson
+      .input(v.strictObject({ ...reference, ...decision }))
+      .mutation(async ({ ctx, input }) =>
+        unwrap(await decideGrant(deps, ctx.caller, ctx.user, refer(input), { status, code: input.code })),
+      )
+  return {
+    start: open
+      .input(v.strictObject({ ...startInput, ...reference, delivery: v.optional(v.literal('poll')) }))
+      .mutation(async ({ ctx, input }) => unwrap(await startPair(deps, ctx.caller, input))),
+    token: open
+      .input(v.strictObject({ client_id: text(128), verifier: text(128) }))
+      .mutation(async ({ ctx, input }) => unwrap(await redeemVerifier(deps, ctx.caller, input))),
+    review: byPerson
+      .input(v.strictObject(reference))
+      .mutation(async ({ ctx, input }) =>
+        unwrap(await reviewGrant(deps, ctx.caller, ctx.user, refer(input))),
+      ),
+    approve: decide('approved'),
+    deny: decide('denied'),
+  }
+}
+
+function sessionProcedures<Host extends object>(deps: Deps, { open }: Procedures<Host>) {
+  return {
+    whoami: open.input(v.optional(none)).query(async ({ ctx }) => {
+      const who = await authenticateBearer(deps, ctx.caller.request)
+      if (!who) throw toTRPCError({ status: 'not_signed_in' })
+      return describe(deps, who)
+    }),
+    signOut: open.input(none).mutation(async ({ ctx }) => {
+      const { request } = ctx.caller
+      const token = bearerToken(request)
+      if (token !== null && (await authenticateBearer(deps, request))) {
+        await endCredential(deps, ctx.caller, token)
+      } else if (token === null && requestSite(request.headers, deps.config.origin) === 'same-origin') {
+        await signOut(deps, ctx.caller)
+      } else {
+        throw toTRPCError({ status: 'not_signed_in' })
+      }
+      return { status: 'signed_out' as const }
+    }),
+  }
+}
+
+/**
+ * Builds the router.
+ *
+ * @param resolve Finds the request in the host's own context.
+ * @param ready Resolves once the tables are there.
+ */
+export function createRouter<Host extends object>(
+  deps: Deps,
+  resolve: (context: Host) => RouterContext,
+  ready: () => Promise<void>,
+) {
+  const procedures = createProcedures(deps, resolve, ready)
+  const { t } = procedures
+  return t.router({
+    device: t.router(deviceProcedures(deps, procedures)),
+    pair: t.router(pairProcedures(deps, procedures)),
+    session: t.router(sessionProcedures(deps, procedures)),
+  })
+}
+
+/** The router's type, for typed clients. */
+export type PairgateRouter = ReturnType<typeof createRouter<RouterContext>>
