@@ -66,15 +66,14 @@ function lifecycle(db: Kysely<Tables>, run: Run): Pick<Store, 'migrate' | 'ping'
   return {
     async migrate() {
       const provider = { getMigrations: async () => migrations }
-      const { error } = await run(() =>
-        new Migrator({
-          db,
-          provider,
-          migrationTableName: 'pairgate_migrations',
-          migrationLockTableName: 'pairgate_migrations_lock',
-        }).migrateToLatest(),
-      )
-      if (error) throw new PairgateError('ERR_PAIRGATE_STORE', 'The database could not be migrated', error)
+      const tables = {
+        migrationTableName: 'pairgate_migrations',
+        migrationLockTableName: 'pairgate_migrations_lock',
+      }
+      await run(async () => {
+        const { error } = await new Migrator({ db, provider, ...tables }).migrateToLatest()
+        if (error) throw error
+      })
     },
     async ping() {
       await run(() => db.selectFrom('users').select('id').limit(1).execute())

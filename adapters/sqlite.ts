@@ -1,5 +1,6 @@
 /** SQLite through `node:sqlite`, which Node, Deno and Bun all have: nothing to compile. @module */
 
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import {
   type DatabaseConnection,
@@ -73,20 +74,33 @@ function driver(open: () => SqliteDatabase): Driver {
   }
 }
 
+/** SQLite can roll back DDL, so processes that migrate at the same time take turns. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+function openFile(path: string): SqliteDatabase {
+  // SQLite would make it readable for everybody
+  if (!path.startsWith(':') && !path.startsWith('file:')) closeSync(openSync(path, 'a', 0o600))
+  return new DatabaseSync(path)
+}
+
 /**
  * Keeps everything in one SQLite file.
  *
- * @param database The file's path (made when missing), `:memory:`, or an open `DatabaseSync`.
+ * @param database The file's path (made when missing, readable for its owner only), `:memory:`, or an open `DatabaseSync`.
  * @example
  * ```ts
  * createPairgate({ database: sqlite('pairgate.db'), ... })
  * ```
  */
 export function sqlite(database: string | SqliteDatabase): Store {
-  const open = () => (typeof database === 'string' ? new DatabaseSync(database) : database)
+  const open = () => (typeof database === 'string' ? openFile(database) : database)
   const db = new Kysely<Tables>({
     dialect: {
-      createAdapter: () => new SqliteAdapter(),
+      createAdapter: () => new TransactionalAdapter(),
       createDriver: () => driver(open),
       createIntrospector: (kysely) => new SqliteIntrospector(kysely),
       createQueryCompiler: () => new SqliteQueryCompiler(),

@@ -231,7 +231,7 @@ function parseClients(options: v.InferOutput<typeof schema>): ReadonlyMap<string
     keyTtl: undefined,
   })
   const all: v.InferOutput<typeof schema>['clients'] = {
-    [BUILT_IN_CLIENT]: builtIn('pairgate command line'),
+    [BUILT_IN_CLIENT]: builtIn('pairgate CLI'),
     ...(options.seedCompat && { [SEED_CLIENT]: builtIn('A command-line app') }),
     ...options.clients,
   }

@@ -6,7 +6,7 @@ import { PairgateError } from './errors.ts'
 
 /** One sign-in on its way: every value is fresh, and bound to the browser by the caller. */
 export interface Transaction {
-  /** Where the provider sends the browser back to, exactly as registered there; one per provider. */
+  /** Where the browser comes back to, exactly as registered at the provider; one per provider. */
   readonly redirectUri: string
   /** At least 128 random bits, as is `nonce`, which GitHub does not use. */
   readonly state: string
@@ -33,10 +33,8 @@ export interface Provider {
   /** The URL to send the browser to; rejects with `ERR_PAIRGATE_SIGN_IN` if the provider is out of reach. */
   authorize(transaction: Transaction): Promise<URL>
   /**
-   * Checks the query that came back and turns its code into an identity; the tokens are dropped.
-   *
-   * @throws {PairgateError} `ERR_PAIRGATE_SIGN_IN` when the person cancelled or the answer is not believed. The
-   *   message is for people, the cause's for logs; neither holds a code, a token or a secret.
+   * Turns the query that came back into an identity; rejects with `ERR_PAIRGATE_SIGN_IN` if the person cancelled or
+   * the answer is not believed: its message is for people, its cause's for logs, without codes, tokens and secrets.
    */
   callback(currentUrl: URL, transaction: Transaction): Promise<ProviderIdentity>
 }
@@ -70,6 +68,7 @@ export interface OidcOptions {
 
 type OpenidClient = typeof import('openid-client')
 type Tokens = Awaited<ReturnType<OpenidClient['authorizationCodeGrant']>>
+type Answer = { body?: { error?: unknown } } | undefined
 type Connect = (client: OpenidClient) => Configuration | Promise<Configuration>
 type Identify = (client: OpenidClient, config: Configuration, tokens: Tokens) => Promise<ProviderIdentity>
 type Parts = { id: string; name: string; scope: string; connect: Connect; identify: Identify }
@@ -102,11 +101,11 @@ function text(value: unknown, shape = /./s): string | undefined {
 
 const cappedFetch: CustomFetch = async (url, init) => {
   const response = await fetch(url, init as RequestInit)
-  let size = 0
+  let left = LARGEST_ANSWER
   const cap = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
-      size += chunk.length
-      if (size > LARGEST_ANSWER) fail('The answer is larger than 1 MB')
+      left -= chunk.length
+      if (left < 0) fail('The answer is larger than 1 MB')
       controller.enqueue(chunk)
     },
   })
@@ -116,8 +115,7 @@ const cappedFetch: CustomFetch = async (url, init) => {
 /** Errors underneath hold whole answers, tokens included; kept are fixed messages and error codes (UP-06). */
 function explain(level: unknown): string {
   // GitHub puts errors into answers of status 200, which are then refused for having no token
-  const { body } = (level ?? {}) as { body?: { error?: unknown } }
-  if (!(level instanceof Error)) return text(body?.error, ERROR_CODE) ?? ''
+  if (!(level instanceof Error)) return text((level as Answer)?.body?.error, ERROR_CODE) ?? ''
   const { name, message, code, error, cause } = level as Error & { code?: unknown; error?: unknown }
   // an error without a code is the runtime's, which quotes what it choked on
   const words = typeof code === 'string' ? `${message} (${code})` : name
@@ -168,8 +166,8 @@ function provider({ id, name, scope, connect, identify }: Parts): Provider {
         const answer = new URL(redirectUri)
         answer.search = currentUrl.search
         const checks = { expectedState: state, pkceCodeVerifier: codeVerifier }
-        const expected = isOpenid ? { ...checks, expectedNonce: nonce } : checks
-        const tokens = await client.authorizationCodeGrant(config, answer, expected)
+        const nonceCheck = isOpenid && { expectedNonce: nonce }
+        const tokens = await client.authorizationCodeGrant(config, answer, { ...checks, ...nonceCheck })
         return identify(client, config, tokens)
       }),
   }
@@ -198,9 +196,8 @@ const identifyByIdToken: Identify = async (client, config, tokens) => {
 
 /**
  * Signs people in at an OpenID Connect issuer: code flow with PKCE, state and nonce. Checked are the ID token's
- * issuer, audience, expiry, nonce and (asymmetric) signature, and the answer's `iss` (RFC 9207).
- *
- * @throws {PairgateError} `ERR_PAIRGATE_OPTION` on an insecure issuer, an empty client or a bad id.
+ * issuer, audience, expiry, nonce and (asymmetric) signature, and the answer's `iss` (RFC 9207). Throws
+ * `ERR_PAIRGATE_OPTION` on an insecure issuer, an empty client or a bad id.
  */
 export function oidc(options: OidcOptions): Provider {
   const issuer = parseUrl('issuer', options.issuer)
@@ -225,9 +222,8 @@ export function google({ clientId, clientSecret = '' }: GoogleOptions): Provider
 
 /**
  * Signs people in with their GitHub account. The issuer is GitHub's origin and the subject the account's number,
- * since a login can pass to somebody else; the e-mail address is the primary one, if verified.
- *
- * @throws {PairgateError} `ERR_PAIRGATE_OPTION` on an insecure URL or an empty client.
+ * since a login can pass to somebody else; the e-mail address is the primary one, if verified. Throws
+ * `ERR_PAIRGATE_OPTION` on an insecure URL or an empty client.
  */
 export function github({ clientId, clientSecret, url = 'https://github.com' }: GitHubOptions): Provider {
   const { origin, host, pathname, protocol } = parseUrl('url', url)

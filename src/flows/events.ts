@@ -37,8 +37,9 @@ export async function recordEvent(
     detail: about.detail ?? null,
   }
   const user = about.user && { issuer: about.user.issuer, subject: about.user.subject }
-  const { id: _id, at: _at, type: _type, ...properties } = event
-  deps.log.info(`audit: ${type}`, { event: type, ...properties, ...(user && { user }) })
+  const { id: _id, at: _at, type: _type, ...columns } = event
+  const known = Object.fromEntries(Object.entries(columns).filter(([, value]) => value !== null))
+  deps.log.info(`audit: ${type}`, { event: type, ...known, ...(user && { user }) })
   try {
     await deps.store.insertEvent(event)
   } catch (error) {

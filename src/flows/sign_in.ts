@@ -13,6 +13,9 @@ import { endCredential, verifySecret } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 
+/** Who vouches for the names of the dev sign-in: nobody. */
+export const DEV_ISSUER = 'urn:pairgate:dev'
+
 /** How long a person may take at the identity provider; seconds. */
 const TRANSACTION_SECONDS = 600
 
@@ -135,7 +138,7 @@ export async function devSignIn(
 ) {
   const username = cleanLabel(form.username)
   if (!username) return { status: 'invalid_request', description: 'Type a name' } as const
-  const identity = { issuer: 'urn:pairgate:dev', subject: username, name: username }
+  const identity = { issuer: DEV_ISSUER, subject: username, name: username }
   return await startBrowserSession(deps, caller, identity, safeReturnPath(form.next, deps.config.baseUrl))
 }
 

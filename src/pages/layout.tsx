@@ -1,6 +1,7 @@
 /** The frame of every page. @module */
 
 import type { PropsWithChildren } from 'hono/jsx'
+import { DEV_ISSUER } from '../flows/sign_in.ts'
 import { sha256Base64 } from '../hash.ts'
 import type { User } from '../store.ts'
 import { STYLE } from './style.ts'
@@ -24,6 +25,12 @@ export const STYLE_HASH = `'sha256-${sha256Base64(STYLE)}'`
 export function personName(user: Pick<User, 'name' | 'subject' | 'email'>): string {
   const detail = user.email ?? user.subject
   return user.name && user.name !== detail ? `${user.name} (${detail})` : detail
+}
+
+/** How the issuer that vouches for a person is named on a page. */
+export function issuerName(issuer: string): string {
+  if (issuer === DEV_ISSUER) return 'development sign-in'
+  return URL.canParse(issuer) && new URL(issuer).host ? new URL(issuer).host : issuer
 }
 
 /** A whole page. */

@@ -2,7 +2,7 @@
 
 import type { ReviewDetails } from '../core/outcome.ts'
 import type { User } from '../store.ts'
-import { Layout, type PageContext, personName } from './layout.tsx'
+import { issuerName, Layout, type PageContext, personName } from './layout.tsx'
 
 /** Seconds in the words of a person: `about 10 minutes`. */
 export function formatDuration(seconds: number): string {
@@ -32,7 +32,7 @@ function CodeCheck({ review, error }: { review: ReviewDetails; error: string | u
     <>
       <p class="warn">
         This request came from another network than this browser, or we cannot tell. Somebody may have sent
-        you this link. Type the {what} from <em>your own</em> terminal to allow it.
+        you this link. Type the {what} from <em>your own</em> terminal to go on.
       </p>
       {error && (
         <p class="error" role="alert">
@@ -103,19 +103,19 @@ export function ReviewPage(props: {
                 ))}
               </ul>
             ) : (
-              'Act with your account in this app'
+              'Your account here, no further scopes'
             )}
           </dd>
           <dt>Lasts</dt>
           <dd>{formatDuration(review.lifetime)}</dd>
           <dt>As</dt>
           <dd>
-            {personName(user)} <small>at {user.issuer.replace(/^https?:\/\//, '')}</small>
+            {personName(user)} <small>({issuerName(user.issuer)})</small>
           </dd>
         </dl>
         <p>
-          <strong>Allow only if you started this yourself, just now.</strong> If somebody sent you the link or
-          the code, deny.
+          <strong>Go on only if you started this yourself, just now.</strong> If somebody sent you the link or
+          the code, do not.
         </p>
         <div class="buttons">
           <button type="submit" name="decision" value="allow">

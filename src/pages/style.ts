@@ -8,6 +8,7 @@ export const STYLE = `
 body{margin:0;min-height:100vh;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,sans-serif;display:flex;flex-direction:column;align-items:center;padding:1rem}
 header,main{width:100%;max-width:30rem}
 header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:center;gap:.25rem 1rem;padding:.5rem 0 1rem;color:var(--soft);font-size:.875rem}
+form{margin:0}
 header form{display:inline}
 main{background:var(--paper);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem}
 h1{font-size:1.375rem;line-height:1.25;margin:0 0 .75rem}

@@ -1,0 +1,35 @@
+/** Every store, through the one contract suite. @module */
+
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { memory } from '../adapters/memory.ts'
+import { sqlite } from '../adapters/sqlite.ts'
+import { testStore } from './support/store_contract.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'pairgate-store-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+testStore('memory', memory)
+testStore('SQLite in memory', () => sqlite(':memory:'))
+testStore('SQLite in a file', () => sqlite(join(folder, 'contract.db')))
+
+test('a SQLite file is readable for its owner only', async () => {
+  const file = join(folder, 'mode.db')
+  const store = sqlite(file)
+  await store.migrate()
+  await store.close()
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+})
+
+test('DF-16 two processes’ connections to one SQLite file: one winner', async () => {
+  const file = join(folder, 'shared.db')
+  const [one, two] = [sqlite(file), sqlite(file)]
+  await Promise.all([one.migrate(), two.migrate()])
+  const results = await Promise.all(
+    Array.from({ length: 40 }, (_, i) => (i % 2 ? one : two).takeLimit('shared', 1, 1)),
+  )
+  expect(results.filter(Boolean)).toHaveLength(1)
+  await Promise.all([one.close(), two.close()])
+})
