@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { github, google, oidc, PairgateError, type PairgateOptions, type Provider } from '../src/mod.ts'
 import { sqlite } from './sqlite.ts'
@@ -40,7 +40,9 @@ function readSwitch(env: Environment, name: string): boolean | undefined {
 
 function readSqliteFile(url = 'sqlite:pairgate.db'): string {
   const [, file] = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url) ?? []
-  return file ?? refuse('DATABASE_URL must be sqlite:FILE')
+  if (!file) refuse('DATABASE_URL must be sqlite:FILE')
+  if (!existsSync(dirname(file))) refuse(`DATABASE_URL names a folder that is not there: "${dirname(file)}"`)
+  return file
 }
 
 /** The signing secrets; on loopback one is made and kept beside the database. */

@@ -5,8 +5,8 @@ import type { AuditEvent, Credential, Store, User } from '../src/mod.ts'
 
 type StoredGrant = Omit<Grant, 'credential_id'>
 
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: sixteen short methods on shared maps
 /** Makes an empty store. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: sixteen short methods on shared maps
 export function memory(): Store & { readonly events: readonly AuditEvent[] } {
   const grants = new Map<string, StoredGrant>()
   const credentials = new Map<string, Credential>()

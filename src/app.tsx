@@ -143,7 +143,8 @@ export function createApp(
       const message = { status: 413, title: 'Too long', text: `A body may have ${MAX_BODY} bytes` } as const
       return await failure(deps, c, message, 'invalid_request')
     }
-    if (body.length > 0)
+    // an empty one was read too, and cannot be read again
+    if (c.req.raw.body !== null)
       c.req.raw = new Request(c.req.raw.url, { method: c.req.method, headers: c.req.raw.headers, body })
     const refusal = checkHost(deps, c)
     if (refusal) return refusal

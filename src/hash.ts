@@ -22,11 +22,12 @@ export function sha256Base64(text: string): string {
   return btoa(String.fromCharCode(...sha256(utf8.encode(text))))
 }
 
-/** The hex form of the hash inside a paircode; null unless it is exactly the 43 characters of an S256. */
+/** The hex form of the hash inside a paircode; null unless it is exactly 43 base64url characters. */
 export function paircodeHash(paircode: string): string | null {
   if (!/^[A-Za-z0-9_-]{43}$/.test(paircode)) return null
-  const bytes = decodeBase64urlIgnorePadding(paircode)
-  return encodeBase64urlNoPadding(bytes) === paircode ? encodeHexLowerCase(bytes) : null
+  // atob drops the two bits that 43 characters have too many, so every spelling of a hash is the same request
+  const bytes = atob(paircode.replaceAll('-', '+').replaceAll('_', '/'))
+  return encodeHexLowerCase(Uint8Array.from(bytes, (char) => char.charCodeAt(0)))
 }
 
 /** Random bytes as base64url text, without padding. */

@@ -1,26 +1,19 @@
-/** The device flow, through its form endpoints. @module */
+/** The device flow (RFC 8628), through its form endpoints and pages. @module */
 
 import { describe, expect, test } from 'vitest'
-import { BASE, createTestGate, DEVICE_GRANT, pollDevice, startDevice } from './support/gate.ts'
+import { BASE, createTestGate, DEVICE_GRANT, pollDevice, startDevice, type TestGate } from './support/gate.ts'
 
-describe('device flow', () => {
-  test('a CLI signs in: authorize, allow, collect', async () => {
-    const t = createTestGate()
-    const start = await startDevice(t, { device_name: 'laptop' })
-    const person = t.browser()
-    await person.signIn('alice')
-    const done = await person.decide(start.verification_uri_complete, 'allow')
-    expect(done.status).toBe(200)
-    const { status, body } = await pollDevice(t, start.device_code)
-    expect(status).toBe(200)
-    const who = await t.gate.authenticate(
-      new Request(BASE, { headers: { authorization: `Bearer ${body.access_token}` } }),
-    )
-    expect(who?.user.subject).toBe('alice')
-    expect(who?.credential.kind).toBe('api_key')
-  })
+/** Somebody signs in and decides on a user code's page. */
+async function decide(t: TestGate, link: string, decision: 'allow' | 'deny', name = 'alice') {
+  const person = t.browser()
+  await person.signIn(name)
+  return await person.decide(link, decision)
+}
 
-  test('DF-02 the authorization answers the fields of RFC 8628 section 3.2, no-store', async () => {
+const bearer = (token: unknown) => new Request(BASE, { headers: { authorization: `Bearer ${token}` } })
+
+describe('device authorization', () => {
+  test('DF-02 the answer has the fields of RFC 8628 section 3.2, no-store', async () => {
     const t = createTestGate()
     const response = await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
     expect(response.headers.get('cache-control')).toBe('no-store')
@@ -33,6 +26,76 @@ describe('device flow', () => {
       expires_in: 600,
       interval: 5,
     })
+  })
+
+  test('DF-08 DF-09 DF-10 codes are unique, unrelated and not interchangeable', async () => {
+    const t = createTestGate({ limits: { startPerMinute: 1000, pendingPerAddress: 1000 } })
+    const starts = await Promise.all(Array.from({ length: 200 }, () => startDevice(t)))
+    expect(new Set(starts.map((start) => start.user_code)).size).toBe(200)
+    expect(new Set(starts.map((start) => start.device_code)).size).toBe(200)
+    const [start] = starts
+    const swapped = await pollDevice(t, start?.user_code ?? '')
+    expect([swapped.status, swapped.body.error]).toEqual([400, 'invalid_grant'])
+    const person = t.browser()
+    await person.signIn('alice')
+    expect((await person.get(`/device?user_code=${start?.device_code}`)).status).toBe(404)
+  })
+
+  test('DF-10 the device code never reaches the browser', async () => {
+    const t = createTestGate()
+    const { device_code, verification_uri_complete } = await startDevice(t)
+    const person = t.browser()
+    await person.signIn('alice')
+    const page = await (await person.get(verification_uri_complete)).text()
+    expect(page).not.toContain(device_code)
+    expect(verification_uri_complete).not.toContain(device_code)
+  })
+
+  test('DF-19 lifetimes are an option', async () => {
+    const t = createTestGate({ deviceCodeSeconds: 5, pollSeconds: 1 })
+    expect(await startDevice(t)).toMatchObject({ expires_in: 5, interval: 1 })
+  })
+
+  test('DF-24 a flow can be off, for all and for one client', async () => {
+    const off = createTestGate({ flows: ['pair'] })
+    const response = await off.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
+    expect([response.status, await response.json()]).toMatchObject([400, { error: 'unauthorized_client' }])
+    const t = createTestGate({ clients: { tool: { flows: ['pair'] } } })
+    const tool = await t.post('/oauth/device/authorize', { client_id: 'tool' })
+    expect(await tool.json()).toMatchObject({ error: 'unauthorized_client' })
+  })
+})
+
+describe('polling', () => {
+  test('DF-21 an allowed login answers 200 with a Bearer key, once, no-store', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t, { device_name: 'laptop' })
+    expect((await decide(t, start.verification_uri_complete, 'allow')).status).toBe(200)
+    const { status, body, headers } = await pollDevice(t, start.device_code)
+    expect(status).toBe(200)
+    expect(body).toEqual({
+      access_token: expect.stringMatching(/^pgk_[0-9A-Za-z]{49}$/),
+      token_type: 'Bearer',
+      expires_in: 86_400,
+    })
+    expect(headers.get('cache-control')).toBe('no-store')
+    const who = await t.gate.authenticate(bearer(body.access_token))
+    expect(who).toMatchObject({ user: { subject: 'alice' }, credential: { kind: 'api_key' } })
+    expect(who?.credential.name).toBe(`laptop (${start.user_code})`)
+  })
+
+  test('DF-15 a collected code is invalid_grant ever after', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    await decide(t, start.verification_uri_complete, 'allow')
+    await pollDevice(t, start.device_code)
+    for (const wait of [0, 10, 700]) {
+      t.advance(wait)
+      const { status, body } = await pollDevice(t, start.device_code)
+      expect([status, body.error]).toEqual([400, 'invalid_grant'])
+    }
+    expect(t.rows('SELECT id FROM credentials WHERE kind = ?', 'api_key')).toHaveLength(1)
+    expect(t.rows("SELECT type FROM events WHERE type = 'replayed'")).toHaveLength(3)
   })
 
   test('DF-12 slow_down grows the interval for all later polls', async () => {
@@ -56,13 +119,296 @@ describe('device flow', () => {
     expect(t.rows('SELECT poll_interval FROM grants')).toMatchObject([{ poll_interval: 60 }])
   })
 
-  test('DF-04 grant_type must be the device one', async () => {
+  test('DF-12 the first poll is never slow_down, and an allowed code is answered even when polled fast', async () => {
     const t = createTestGate()
-    const { device_code } = await startDevice(t)
-    const missing = await t.post('/oauth/device/token', { client_id: 'pairgate-cli', device_code })
-    expect([missing.status, await missing.json()]).toMatchObject([400, { error: 'invalid_request' }])
-    const wrong = await pollDevice(t, device_code, { grant_type: 'password' })
-    expect([wrong.status, wrong.body]).toMatchObject([400, { error: 'unsupported_grant_type' }])
+    const start = await startDevice(t)
+    expect((await pollDevice(t, start.device_code)).body.error).toBe('authorization_pending')
+    await decide(t, start.verification_uri_complete, 'allow')
+    expect((await pollDevice(t, start.device_code)).status).toBe(200)
+  })
+
+  test('DF-13 a denied code is access_denied for good', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    expect(await (await decide(t, start.verification_uri_complete, 'deny')).text()).toContain('Denied')
+    for (const wait of [0, 1, 700]) {
+      t.advance(wait)
+      const { status, body } = await pollDevice(t, start.device_code)
+      expect([status, body.error]).toEqual([400, 'access_denied'])
+    }
+  })
+
+  test('DF-19 an expired code is expired_token, even when polled fast, even when it had been allowed', async () => {
+    const t = createTestGate()
+    const pending = await startDevice(t)
+    const allowed = await startDevice(t)
+    await decide(t, allowed.verification_uri_complete, 'allow')
+    t.advance(600)
+    for (const { device_code } of [pending, pending, allowed]) {
+      expect((await pollDevice(t, device_code)).body.error).toBe('expired_token')
+    }
+    expect(t.rows("SELECT id FROM credentials WHERE kind = 'api_key'")).toHaveLength(0)
+  })
+
+  test('DF-19 an expired code can no longer be allowed', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    const person = t.browser()
+    await person.signIn('alice')
+    const page = await (await person.get(start.verification_uri_complete)).text()
+    t.advance(600)
+    expect((await person.submit(page, { decision: 'allow' })).status).toBe(410)
+    expect((await person.get(start.verification_uri_complete)).status).toBe(410)
+  })
+
+  test('DF-06 an unknown code is 400 invalid_grant', async () => {
+    const t = createTestGate()
+    for (const code of ['x', 'A'.repeat(43), '\u00e4', "' OR 1=1 --"]) {
+      const { status, body, headers } = await pollDevice(t, code)
+      expect([status, body.error, headers.get('cache-control')]).toEqual([400, 'invalid_grant', 'no-store'])
+    }
+  })
+
+  test('DF-07 a code is bound to its client; another client neither succeeds nor consumes', async () => {
+    const t = createTestGate({ clients: { other: {} } })
+    const start = await startDevice(t)
+    await decide(t, start.verification_uri_complete, 'allow')
+    const foreign = await pollDevice(t, start.device_code, { client_id: 'other' })
+    expect([foreign.status, foreign.body.error]).toEqual([400, 'invalid_grant'])
+    const unknown = await pollDevice(t, start.device_code, { client_id: 'nobody' })
+    expect([unknown.status, unknown.body.error]).toEqual([400, 'invalid_client'])
+    expect((await pollDevice(t, start.device_code)).status).toBe(200)
+  })
+
+  test('DF-20 the scope is fixed when the person allows; a poll cannot raise it', async () => {
+    const t = createTestGate({
+      clients: { tool: { scopes: ['read', 'write'] } },
+      scopes: { read: 'Read your files' },
+    })
+    const refused = await t.post('/oauth/device/authorize', { client_id: 'tool', scope: 'read admin' })
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: 'invalid_scope' }])
+    const start = await startDevice(t, { client_id: 'tool', scope: 'read' })
+    const person = t.browser()
+    await person.signIn('alice')
+    const page = await (await person.get(start.verification_uri_complete)).text()
+    expect(page).toContain('Read your files')
+    await person.submit(page, { decision: 'allow', scope: 'read write' })
+    const { body } = await pollDevice(t, start.device_code, { client_id: 'tool', scope: 'read write' })
+    expect(body.scope).toBe('read')
+    expect((await t.gate.authenticate(bearer(body.access_token)))?.scopes).toEqual(['read'])
+  })
+
+  test('DF-26 a person disabled after allowing gets no key', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    await decide(t, start.verification_uri_complete, 'allow')
+    await t.gate.users.disable({ issuer: 'urn:pairgate:dev', subject: 'alice' })
+    expect((await pollDevice(t, start.device_code)).body.error).toBe('access_denied')
+    expect(t.rows("SELECT id FROM credentials WHERE kind = 'api_key'")).toHaveLength(0)
+  })
+})
+
+describe('approval', () => {
+  test('DF-14 an anonymous visitor is sent to sign in and comes back with the code', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    const person = t.browser()
+    const away = await person.get(start.verification_uri_complete)
+    expect(away.status).toBe(303)
+    const signIn = away.headers.get('location') ?? ''
+    const page = await (await person.get(signIn)).text()
+    const back = await person.submit(page, { username: 'alice' })
+    expect(back.headers.get('location')).toBe(`/device?user_code=${start.user_code}`)
+    expect(await (await person.get(back.headers.get('location') ?? '')).text()).toContain('Allow')
+  })
+
+  test('DF-14 without a session the decision form is refused', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    const person = t.browser()
+    await person.signIn('alice')
+    const page = await (await person.get(start.verification_uri_complete)).text()
+    person.cookies.delete('pairgate-session')
+    expect((await person.submit(page, { decision: 'allow' })).status).toBe(403)
+    expect((await pollDevice(t, start.device_code)).body.error).toBe('authorization_pending')
+  })
+
+  test('DF-11 the code may be typed in any case, with spaces and dashes', async () => {
+    const t = createTestGate()
+    const { user_code } = await startDevice(t)
+    const person = t.browser()
+    await person.signIn('alice')
+    for (const typed of [
+      user_code,
+      user_code.toLowerCase(),
+      user_code.replace('-', ''),
+      ` ${user_code.replace('-', '  ')} `,
+    ]) {
+      expect((await person.get(`/device?user_code=${encodeURIComponent(typed)}`)).status).toBe(200)
+    }
+  })
+
+  test('DF-17 the first decision is final, for everybody', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    const [alice, bob] = [t.browser(), t.browser()]
+    await alice.signIn('alice')
+    await bob.signIn('bob')
+    const pages = await Promise.all(
+      [alice, bob].map(async (p) => (await p.get(start.verification_uri_complete)).text()),
+    )
+    expect((await alice.submit(pages[0] ?? '', { decision: 'deny' })).status).toBe(200)
+    expect((await bob.submit(pages[1] ?? '', { decision: 'allow' })).status).toBe(409)
+    expect((await alice.submit(pages[0] ?? '', { decision: 'allow' })).status).toBe(409)
+    expect((await pollDevice(t, start.device_code)).body.error).toBe('access_denied')
+  })
+
+  test('DF-22 the page tells who asks, from where, when, for what, for how long, as whom, and the code', async () => {
+    const t = createTestGate({ clients: { tool: { name: 'The Tool', keyTtl: 7200 } } })
+    const start = await startDevice(t, { client_id: 'tool', device_name: 'work laptop' })
+    const person = t.browser()
+    await person.signIn('alice')
+    t.advance(120)
+    const page = await (await person.get(start.verification_uri_complete)).text()
+    for (const text of [
+      'The Tool',
+      'work laptop',
+      'unverified',
+      '127.0.0.1',
+      '2 minutes ago',
+      '2 hours',
+      'alice',
+      start.user_code,
+    ]) {
+      expect(page).toContain(text)
+    }
+    expect(page).toMatch(/if you started this/i)
+    expect(page.match(/<button type="submit" name="decision"/g)).toHaveLength(2)
+  })
+
+  test('DF-25 from another network the code must be typed, and only the right one allows', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t, {}, '198.51.100.7')
+    const person = t.browser('203.0.113.9')
+    await person.signIn('alice')
+    const page = await (await person.get(start.verification_uri_complete)).text()
+    expect(page).toContain('another network')
+    expect(page).not.toContain(`>${start.user_code}<`)
+    expect((await person.submit(page, { decision: 'allow' })).status).toBe(400)
+    expect((await person.submit(page, { decision: 'allow', code: 'BCDF-GHJK' })).status).toBe(400)
+    expect((await pollDevice(t, start.device_code)).body.error).toBe('authorization_pending')
+    expect(
+      (await person.submit(page, { decision: 'allow', code: start.user_code.toLowerCase() })).status,
+    ).toBe(200)
+  })
+
+  test('DF-25 an unknown address is never the same network', async () => {
+    const t = createTestGate({ baseUrl: 'https://gateway.example', identify: () => ({ subject: 'alice' }) })
+    const start = await startDevice(t, {}, '10.0.0.1')
+    expect(await (await t.browser('10.0.0.1').get(start.verification_uri_complete)).text()).toContain(
+      'another network',
+    )
+  })
+})
+
+describe('limits', () => {
+  test('DF-18 wrong user codes are limited per account: 10 in ten minutes', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    const person = t.browser()
+    await person.signIn('alice')
+    for (let i = 0; i < 10; i++) expect((await person.get('/device?user_code=BCDF-GHJK')).status).toBe(404)
+    const over = await person.get('/device?user_code=BCDF-GHJK')
+    expect(over.status).toBe(429)
+    expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await person.get(start.verification_uri_complete)).status).toBe(429)
+    const other = t.browser()
+    await other.signIn('bob')
+    expect((await other.get(start.verification_uri_complete)).status).toBe(200)
+    t.advance(601)
+    const again = await startDevice(t)
+    expect((await person.get(again.verification_uri_complete)).status).toBe(200)
+  })
+
+  test('DF-18 wrong user codes are limited per address: 30 in ten minutes, an IPv6 /64 counts as one; a right one does not reset it', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    for (let i = 0; i < 30; i++) {
+      const person = t.browser(`2001:db8::${i.toString(16)}`)
+      await person.signIn(`user${i}`)
+      expect((await person.get('/device?user_code=BCDF-GHJK')).status).toBe(404)
+      if (i === 15) expect((await person.get(start.verification_uri_complete)).status).toBe(200)
+    }
+    const last = t.browser('2001:db8::ffff')
+    await last.signIn('last')
+    expect((await last.get('/device?user_code=BCDF-GHJK')).status).toBe(429)
+    const elsewhere = t.browser('2001:db8:0:1::1')
+    await elsewhere.signIn('elsewhere')
+    expect((await elsewhere.get('/device?user_code=BCDF-GHJK')).status).toBe(404)
+  })
+
+  test('DF-18 over the global budget new codes get longer and an alarm is written; nobody is locked out', async () => {
+    const t = createTestGate({ limits: { wrongCodesTotal: 3 } })
+    const person = t.browser()
+    await person.signIn('alice')
+    for (let i = 0; i < 4; i++) await person.get('/device?user_code=BCDF-GHJK')
+    expect(t.rows("SELECT type FROM events WHERE type = 'guessing'")).toHaveLength(1)
+    const start = await startDevice(t)
+    expect(start.user_code).toMatch(/^[A-Z]{5}-[A-Z]{5}$/)
+    expect((await person.get(start.verification_uri_complete)).status).toBe(200)
+    t.advance(61)
+    expect((await startDevice(t)).user_code).toHaveLength(9)
+  })
+
+  test('DF-18 an anonymous visitor learns nothing about codes', async () => {
+    const t = createTestGate()
+    const start = await startDevice(t)
+    const right = await t.fetch(start.verification_uri_complete)
+    const wrong = await t.fetch('/device?user_code=BCDF-GHJK')
+    expect([right.status, wrong.status]).toEqual([303, 303])
+    expect(t.rows('SELECT * FROM limits WHERE "key" LIKE ?', 'wrong%')).toEqual([])
+  })
+
+  test('DF-23 starts are limited per address and minute; live logins go on', async () => {
+    const t = createTestGate({ limits: { startPerMinute: 3 } })
+    const start = await startDevice(t)
+    await startDevice(t)
+    await startDevice(t)
+    const over = await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
+    expect([over.status, await over.json()]).toMatchObject([429, { error: 'temporarily_unavailable' }])
+    expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0)
+    await startDevice(t, {}, '203.0.113.7')
+    await decide(t, start.verification_uri_complete, 'allow')
+    expect((await pollDevice(t, start.device_code)).status).toBe(200)
+    t.advance(61)
+    await startDevice(t)
+  })
+
+  test('DF-23 waiting logins are capped per address; a decision or the expiry makes room', async () => {
+    const t = createTestGate({ limits: { pendingPerAddress: 2 } })
+    const start = await startDevice(t)
+    await startDevice(t)
+    expect((await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })).status).toBe(429)
+    await decide(t, start.verification_uri_complete, 'deny')
+    await startDevice(t)
+    expect((await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })).status).toBe(429)
+    t.advance(660)
+    await startDevice(t)
+  })
+
+  test('DF-23 waiting logins are capped in all: 503 with Retry-After', async () => {
+    const t = createTestGate({ limits: { pendingTotal: 2 } })
+    await startDevice(t, {}, '203.0.113.1')
+    await startDevice(t, {}, '203.0.113.2')
+    const over = await t.fetch(
+      '/oauth/device/authorize',
+      { method: 'POST', body: new URLSearchParams({ client_id: 'pairgate-cli' }) },
+      '203.0.113.3',
+    )
+    expect([over.status, over.headers.has('retry-after')]).toEqual([503, true])
+  })
+
+  test('DEVICE_GRANT is the RFC’s URN', () => {
     expect(DEVICE_GRANT).toBe('urn:ietf:params:oauth:grant-type:device_code')
   })
 })

@@ -74,8 +74,22 @@ function toOAuthError(outcome: Exclude<TokenOutcome, { status: 'issued' }> | Ref
   }
 }
 
+/** The credentials of HTTP Basic, still encoded; null when another scheme or none is used. */
+function basicCredentials(c: AppContext): string | null {
+  const header = c.req.header('authorization') ?? ''
+  return /^basic( |$)/i.test(header) ? header.slice(5).trim() : null
+}
+
+/** Who tried HTTP Basic is refused in its terms (RFC 6749 section 5.2). */
+function refuseBasic(c: AppContext, description: string): Response {
+  c.header('WWW-Authenticate', 'Basic realm="pairgate"')
+  return c.json({ error: 'invalid_client', error_description: description }, 401)
+}
+
 function answerError(c: AppContext, failure: OAuthError): Response {
   const { http, retry_after, ...body } = failure
+  if (body.error === 'invalid_client' && basicCredentials(c) !== null)
+    return refuseBasic(c, body.error_description)
   if (retry_after !== undefined) c.header('Retry-After', String(retry_after))
   return c.json(body, http)
 }
@@ -108,21 +122,16 @@ export const wrongMethod: Handler = (c) =>
  */
 function readClientId(c: AppContext, params: Params): string | null | Response {
   const inBody = params.get('client_id') ?? null
-  const basic = /^basic +([\w+/=-]+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-  if (basic === undefined) return inBody
+  const basic = basicCredentials(c)
+  if (basic === null) return inBody
   try {
-    const [id = '', password] = atob(basic)
-      .split(':')
-      .map((part) => decodeURIComponent(part.replaceAll('+', ' ')))
-    if (password === '' && (inBody === null || inBody === id)) return id
+    const [, encoded = ''] = /^([^:]+):$/.exec(atob(basic)) ?? []
+    const id = decodeURIComponent(encoded.replaceAll('+', ' '))
+    if (id !== '' && (inBody === null || inBody === id)) return id
   } catch {
     // not base64 or not UTF-8: answered below like any other wrong credentials
   }
-  c.header('WWW-Authenticate', 'Basic realm="pairgate"')
-  return c.json(
-    { error: 'invalid_client', error_description: 'Clients here are public: they have no password' },
-    401,
-  )
+  return refuseBasic(c, 'Clients here are public: they have no password')
 }
 
 /** Reads the form and the client; `fallback` is the client that a request without client_id is taken for. */
@@ -188,7 +197,7 @@ function pairStart(deps: Deps): Handler {
     const paircode = params.get('paircode')
     if (!paircode) return invalidRequest(c, 'The parameter paircode is missing')
     if ((params.get('delivery') ?? 'poll') !== 'poll')
-      return invalidRequest(c, 'The parameter delivery must be "poll"')
+      return invalidRequest(c, 'The parameter delivery must be poll')
     const start = { client_id, paircode, scope: params.get('scope'), device_name: params.get('device_name') }
     return answer(c, await startPair(deps, c.env.caller, start))
   }
