@@ -1,7 +1,7 @@
 /** The one place where the parts meet. @module */
 
 import { getLogger } from '@logtape/logtape'
-import { createApp } from './app.tsx'
+import { createApp } from './app.ts'
 import { type Authenticated, authenticateBearer } from './flows/credentials.ts'
 import type { Deps, Log } from './flows/deps.ts'
 import { createPace } from './flows/pace.ts'

@@ -35,6 +35,24 @@ const startInput = {
 const decision = { code: v.optional(text(64)) }
 const none = v.strictObject({})
 
+/** Errors that say when to try again; seconds. */
+const retryTimes = new WeakMap<TRPCError, number>()
+
+function later(
+  { retry_after }: { retry_after: number },
+  options: ConstructorParameters<typeof TRPCError>[0],
+): TRPCError {
+  const error = new TRPCError(options)
+  retryTimes.set(error, retry_after)
+  return error
+}
+
+/** The `Retry-After` that the errors of a response ask for: the longest. */
+export function retryAfterHeader(errors: readonly TRPCError[]): { headers?: Record<string, string> } {
+  const times = errors.flatMap((error) => retryTimes.get(error) ?? [])
+  return times.length > 0 ? { headers: { 'Retry-After': String(Math.max(...times)) } } : {}
+}
+
 /** Turns a flow's refusal into tRPC's error; the one place where that is decided. */
 function toTRPCError(refusal: Refusal): TRPCError {
   switch (refusal.status) {
@@ -58,12 +76,12 @@ function toTRPCError(refusal: Refusal): TRPCError {
     case 'conflict':
       return new TRPCError({ code: 'CONFLICT', message: 'The paircode is known already' })
     case 'rate_limited':
-      return new TRPCError({
+      return later(refusal, {
         code: 'TOO_MANY_REQUESTS',
         message: `Too many requests, try again in ${refusal.retry_after} s`,
       })
     case 'overloaded':
-      return new TRPCError({
+      return later(refusal, {
         code: 'SERVICE_UNAVAILABLE',
         message: `Too many logins wait, try again in ${refusal.retry_after} s`,
       })
@@ -98,7 +116,10 @@ function createProcedures<Host extends object>(
     deps.log.error('A procedure failed', { path, request_id: caller.requestId, error: cause })
     const away = cause instanceof PairgateError && cause.code === 'ERR_PAIRGATE_STORE_UNAVAILABLE'
     throw away
-      ? new TRPCError({ code: 'SERVICE_UNAVAILABLE', message: 'The database does not answer, try again' })
+      ? later(
+          { retry_after: 5 },
+          { code: 'SERVICE_UNAVAILABLE', message: 'The database does not answer, try again' },
+        )
       : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: `Internal error ${caller.requestId}` })
   })
 

@@ -279,6 +279,13 @@ describe('hardening', () => {
     )
   })
 
+  test('DF-23 over a limit the answer says when to try again', async () => {
+    const t = createTestGate({ limits: { startPerMinute: 1 } })
+    await startDevice(t)
+    const { status, headers } = await call(t, 'device.authorize', { client_id: 'pairgate-cli' })
+    expect([status, headers.get('retry-after')]).toEqual([429, '6'])
+  })
+
   test('DF-18 wrong codes over tRPC count too', async () => {
     const t = createTestGate()
     const alice = await createPersonClient(t, 'alice')

@@ -1,3 +1,6 @@
+/** @jsxRuntime automatic */
+/** @jsxImportSource hono/jsx */
+
 /** The pages: server-rendered, no script needed, nothing decided on a GET. @module */
 
 import type { Hono } from 'hono'
@@ -11,6 +14,7 @@ import {
   findViewer,
   finishSignIn,
   getCookie,
+  type SignInFailed,
   type SignInStep,
   setCookie,
   signOut,
@@ -98,7 +102,7 @@ function providerStart(deps: Deps): Handler {
   return async (c) => {
     const query = readQuery(c.req.raw)
     if (typeof query === 'string') return await showMessage(deps, c, MESSAGES.bad_request)
-    const step = await startSignIn(deps, c.req.param('provider') ?? '', query.get('next'))
+    const step = await startSignIn(deps, c.env.caller, c.req.param('provider') ?? '', query.get('next'))
     return 'location' in step ? takeStep(c, step) : await showMessage(deps, c, signInMessage(step))
   }
 }
@@ -113,9 +117,7 @@ function providerCallback(deps: Deps): Handler {
   }
 }
 
-type SignInFailure =
-  | { readonly status: 'not_found' | 'user_disabled' | 'sign_in_expired' }
-  | { readonly status: 'sign_in_failed'; readonly message: string }
+type SignInFailure = SignInFailed | { readonly status: 'not_found' | 'user_disabled' | 'sign_in_expired' }
 
 function signInMessage(failure: SignInFailure): Message {
   switch (failure.status) {
@@ -123,10 +125,10 @@ function signInMessage(failure: SignInFailure): Message {
       return MESSAGES.no_such_page
     case 'sign_in_failed':
       return {
-        ...MESSAGES.sign_in_expired,
         title: 'Sign-in failed',
         status: 502,
         text: `${failure.message}. Please try again.`,
+        link: { path: `/sign-in?${new URLSearchParams({ next: failure.next })}`, text: 'Sign in' },
       }
     default:
       return MESSAGES[failure.status]

@@ -154,25 +154,55 @@ function deriveTransaction(deps: Deps, secret: string, providerId: string, id: s
   }
 }
 
+/** A sign-in that the provider, or the way to it, did not let happen. */
+export interface SignInFailed {
+  readonly status: 'sign_in_failed'
+  /** For the person. */
+  readonly message: string
+  /** Where they were going. */
+  readonly next: string
+}
+
+/** Logs why a sign-in failed, for the operator; rethrows what is no failure of a sign-in. */
+function signInFailed(
+  deps: Deps,
+  caller: Caller,
+  provider: string,
+  next: string,
+  error: unknown,
+): SignInFailed {
+  if (!(error instanceof PairgateError) || error.code !== 'ERR_PAIRGATE_SIGN_IN') throw error
+  const { message, cause } = error
+  const reason = cause instanceof Error ? `${message}: ${cause.message}` : message
+  deps.log.warn('An upstream sign-in failed', { provider, request_id: caller.requestId, reason })
+  return { status: 'sign_in_failed', message, next }
+}
+
 /** Sends a browser to an identity provider; the transaction is bound to it by a signed cookie for ten minutes. */
 export async function startSignIn(
   deps: Deps,
+  caller: Caller,
   providerId: string,
-  next: string | undefined,
-): Promise<SignInStep | { status: 'not_found' }> {
+  returnTo: string | undefined,
+): Promise<SignInStep | SignInFailed | { status: 'not_found' }> {
   const provider = deps.config.signIn.find(({ id }) => id === providerId)
   const [secret = ''] = deps.config.secrets
   if (!provider) return { status: 'not_found' }
+  const next = safeReturnPath(returnTo, deps.config.baseUrl)
   const fields = [
     base64url(deps.random(32)),
     provider.id,
     String(deps.now() + TRANSACTION_SECONDS * 1000),
-    toBase64url(safeReturnPath(next, deps.config.baseUrl)),
+    toBase64url(next),
   ]
   const [id = ''] = fields
-  const url = await provider.authorize(deriveTransaction(deps, secret, provider.id, id))
-  const cookie = [...fields, sign(secret, 'sign-in cookie', fields)].join('.')
-  return { location: url.href, cookies: [setCookie(deps, 'sign-in', cookie, TRANSACTION_SECONDS)] }
+  try {
+    const url = await provider.authorize(deriveTransaction(deps, secret, provider.id, id))
+    const cookie = [...fields, sign(secret, 'sign-in cookie', fields)].join('.')
+    return { location: url.href, cookies: [setCookie(deps, 'sign-in', cookie, TRANSACTION_SECONDS)] }
+  } catch (error) {
+    return signInFailed(deps, caller, provider.id, next, error)
+  }
 }
 
 function readTransaction(deps: Deps, cookie: string | null, providerId: string) {
@@ -196,11 +226,7 @@ export async function finishSignIn(
   caller: Caller,
   providerId: string,
   query: string,
-): Promise<
-  | SignInStep
-  | { status: 'not_found' | 'user_disabled' | 'sign_in_expired' }
-  | { status: 'sign_in_failed'; message: string }
-> {
+): Promise<SignInStep | SignInFailed | { status: 'not_found' | 'user_disabled' | 'sign_in_expired' }> {
   const provider = deps.config.signIn.find(({ id }) => id === providerId)
   if (!provider) return { status: 'not_found' }
   const found = readTransaction(deps, getCookie(deps, caller.request, 'sign-in'), provider.id)
@@ -217,12 +243,6 @@ export async function finishSignIn(
       ? step
       : { ...step, cookies: [...step.cookies, setCookie(deps, 'sign-in', '', 0)] }
   } catch (error) {
-    if (!(error instanceof PairgateError) || error.code !== 'ERR_PAIRGATE_SIGN_IN') throw error
-    deps.log.warn('An upstream sign-in failed', {
-      provider: provider.id,
-      request_id: caller.requestId,
-      reason: error.message,
-    })
-    return { status: 'sign_in_failed', message: error.message }
+    return signInFailed(deps, caller, provider.id, found.next, error)
   }
 }

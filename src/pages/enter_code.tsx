@@ -1,3 +1,6 @@
+/** @jsxRuntime automatic */
+/** @jsxImportSource hono/jsx */
+
 /** The page behind `verification_uri` (RFC 8628 section 3.3): the person types the code from the terminal. @module */
 
 import { Layout, type PageContext } from './layout.tsx'

@@ -1,5 +1,9 @@
+/** @jsxRuntime automatic */
+/** @jsxImportSource hono/jsx */
+
 /** The frame of every page. @module */
 
+import { raw } from 'hono/html'
 import type { PropsWithChildren } from 'hono/jsx'
 import { DEV_ISSUER } from '../flows/sign_in.ts'
 import { sha256Base64 } from '../hash.ts'
@@ -37,36 +41,39 @@ export function issuerName(issuer: string): string {
 export function Layout(props: PropsWithChildren<{ page: PageContext; title: string }>) {
   const { page, title, children } = props
   return (
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>{`${title} · ${page.name}`}</title>
-        <style dangerouslySetInnerHTML={{ __html: STYLE }} />
-      </head>
-      <body>
-        <header>
-          <span>{page.name}</span>
-          {page.user && (
-            <span>
-              {personName(page.user)}
-              {page.canSignOut && (
-                <form method="post" action={`${page.basePath}/sign-out`}>
-                  {' · '}
-                  <button class="plain" type="submit">
-                    Sign out
-                  </button>
-                </form>
-              )}
-            </span>
-          )}
-        </header>
-        <main>
-          <h1>{title}</h1>
-          {children}
-        </main>
-      </body>
-    </html>
+    <>
+      {raw('<!doctype html>')}
+      <html lang="en">
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <meta name="robots" content="noindex" />
+          <title>{`${title} · ${page.name}`}</title>
+          <style dangerouslySetInnerHTML={{ __html: STYLE }} />
+        </head>
+        <body>
+          <header>
+            <span>{page.name}</span>
+            {page.user && (
+              <span>
+                {personName(page.user)}
+                {page.canSignOut && (
+                  <form method="post" action={`${page.basePath}/sign-out`}>
+                    {' · '}
+                    <button class="plain" type="submit">
+                      Sign out
+                    </button>
+                  </form>
+                )}
+              </span>
+            )}
+          </header>
+          <main>
+            <h1>{title}</h1>
+            {children}
+          </main>
+        </body>
+      </html>
+    </>
   )
 }

@@ -1,3 +1,6 @@
+/** @jsxRuntime automatic */
+/** @jsxImportSource hono/jsx */
+
 /** Pages that only say something: done, denied, expired, used, errors. @module */
 
 import { Layout, type PageContext } from './layout.tsx'

@@ -1,3 +1,6 @@
+/** @jsxRuntime automatic */
+/** @jsxImportSource hono/jsx */
+
 /** The review page: who asks, from where, when, for what, as whom; Allow and Deny at equal weight. @module */
 
 import type { ReviewDetails } from '../core/outcome.ts'

@@ -1,3 +1,6 @@
+/** @jsxRuntime automatic */
+/** @jsxImportSource hono/jsx */
+
 /** The sign-in page: one button for each identity provider, and the development form. @module */
 
 import { Layout, type PageContext } from './layout.tsx'

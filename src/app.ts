@@ -14,7 +14,7 @@ import { PairgateError } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
 import { MESSAGES } from './pages/message.tsx'
-import { createRouter, type RouterContext } from './router.ts'
+import { createRouter, type RouterContext, retryAfterHeader } from './router.ts'
 
 /** Longest body that is read, in bytes. */
 const MAX_BODY = 65_536
@@ -97,7 +97,10 @@ function checkHost(deps: Deps, c: AppContext): Response | null {
     return null
   const isPage = c.req.method === 'GET' && !isProgram(c)
   if (isPage) return c.redirect(origin + url.pathname + url.search, 307)
-  return c.json({ error: 'invalid_request', error_description: 'This host name is not served here' }, 421)
+  return c.json(
+    { error: 'invalid_request', error_description: `This server goes by ${deps.config.baseUrl}` },
+    421,
+  )
 }
 
 function health(deps: Deps): Handler {
@@ -118,6 +121,7 @@ function trpc(deps: Deps, ready: () => Promise<void>): Handler {
       req: c.req.raw,
       router,
       maxBatchSize: MAX_BATCH,
+      responseMeta: ({ errors }) => retryAfterHeader(errors),
       createContext: () => ({ request: c.env.caller.request, remoteAddress: c.env.peer }),
     })
   }
