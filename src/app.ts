@@ -161,7 +161,10 @@ export function createApp(
   route(deps, app, `${basePath}/readyz`, { GET: health(deps) }, (c) => c.text('Method not allowed', 405))
   addOAuthEndpoints(deps, app)
   addPages(deps, app)
-  app.all(`${basePath}/trpc/*`, trpc(deps, ready))
+  const procedures = trpc(deps, ready)
+  route(deps, app, `${basePath}/trpc/*`, { GET: procedures, POST: procedures }, (c) =>
+    c.text('Method not allowed', 405),
+  )
 
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)

@@ -192,6 +192,25 @@ export interface Config
   readonly trustedProxies: readonly AddressRange[]
 }
 
+/** What is allowed but deserves a second thought. */
+export function optionWarnings(config: Config): string[] {
+  const warnings: string[] = []
+  for (const option of ['deviceCodeSeconds', 'paircodeSeconds'] as const) {
+    const seconds = config[option]
+    if (seconds < 300)
+      warnings.push(
+        `Option "${option}" is ${seconds}: many people need five minutes to sign in and compare a code`,
+      )
+    if (seconds > 900)
+      warnings.push(
+        `Option "${option}" is ${seconds}: the longer a code lives, the better for whoever phishes with it`,
+      )
+  }
+  if (config.seedCompat)
+    warnings.push('Option "seedCompat" is on: weaker requests are served, see SECURITY.md')
+  return warnings
+}
+
 /** The client that `pairgate login` is, known to every server. */
 export const BUILT_IN_CLIENT = 'pairgate-cli'
 

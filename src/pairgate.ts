@@ -4,9 +4,9 @@ import { getLogger } from '@logtape/logtape'
 import { createApp } from './app.ts'
 import { type Authenticated, authenticateBearer } from './flows/credentials.ts'
 import type { Deps, Log } from './flows/deps.ts'
-import { createPace } from './flows/pace.ts'
+import { createRecent } from './flows/recent.ts'
 import { setUserDisabled } from './flows/users.ts'
-import { type PairgateOptions, parseOptions } from './options.ts'
+import { optionWarnings, type PairgateOptions, parseOptions } from './options.ts'
 import { createRouter, type RouterContext } from './router.ts'
 import type { UserIdentity } from './store.ts'
 
@@ -85,7 +85,7 @@ export function createPairgate(options: PairgateOptions): Pairgate {
     log,
     now: options.now ?? Date.now,
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
-    pace: createPace(),
+    recent: createRecent(),
     defer(work) {
       const done = work
         .catch((error: unknown) => log.error('Deferred work failed', { error }))
@@ -93,6 +93,8 @@ export function createPairgate(options: PairgateOptions): Pairgate {
       deferred.add(done)
     },
   }
+
+  for (const warning of optionWarnings(config)) log.warn(warning, {})
 
   let migrated: Promise<void> | undefined
   const migrate = () => {

@@ -89,10 +89,21 @@ describe('logs', () => {
     expect(approved?.properties.user).toEqual({ issuer: 'urn:pairgate:dev', subject: 'alice' })
   })
 
-  test('OPS-05 a limit that was hit is an event', async () => {
+  test('DF-19 a lifetime outside 300-900 s, and the seed switch, are warned about at the start', () => {
+    createTestGate({ deviceCodeSeconds: 60, paircodeSeconds: 1200, seedCompat: true })
+    const warnings = records
+      .filter(({ level }) => level === 'warning')
+      .map(({ rawMessage }) => String(rawMessage))
+    expect(warnings).toHaveLength(3)
+    expect(warnings.join()).toMatch(/deviceCodeSeconds.*paircodeSeconds.*seedCompat/)
+    createTestGate()
+    expect(records.filter(({ level }) => level === 'warning')).toHaveLength(3)
+  })
+
+  test('OPS-05 a limit that was hit is an event, once a minute', async () => {
     const t = createTestGate({ limits: { startPerMinute: 1 } })
     await startDevice(t)
-    await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
+    for (let i = 0; i < 5; i++) await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
     expect(t.rows("SELECT detail FROM events WHERE type = 'limit_hit'")).toEqual([
       { detail: 'start:127.0.0.1' },
     ])

@@ -74,6 +74,7 @@ describe('both flows', () => {
     expect(await alice.device.approve.mutate({ user_code: start.user_code })).toEqual({ status: 'approved' })
     expect(await alice.device.deny.mutate({ user_code: start.user_code })).toEqual({
       status: 'already_decided',
+      your_decision: 'approved',
     })
     const token = await poll()
     if (token.status !== 'issued') throw new Error(token.status)

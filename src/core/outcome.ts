@@ -53,10 +53,17 @@ export interface ReviewDetails {
 }
 
 /** Why there is nothing to decide. */
-export type ReviewError = { readonly status: 'not_found' | 'expired' | 'already_decided' }
+export type ReviewError =
+  | { readonly status: 'not_found' | 'expired' }
+  /** Somebody was first; `your_decision` is what it was when that somebody was the same person. */
+  | { readonly status: 'already_decided'; readonly your_decision: 'approved' | 'denied' | null }
 
 /** What a decision came to. */
-export type DecideOutcome = { readonly status: 'approved' | 'denied' | 'wrong_code' } | ReviewError
+export type DecideOutcome =
+  | { readonly status: 'approved' | 'denied' }
+  /** The typed code was not the one in the terminal; nothing was decided. */
+  | { readonly status: 'wrong_code' }
+  | ReviewError
 
 /** Statuses that refuse a request before it is considered. */
 export function isRefusal(outcome: { readonly status: string }): outcome is Refusal {

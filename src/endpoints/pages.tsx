@@ -5,7 +5,7 @@
 
 import type { Hono } from 'hono'
 import type { Params } from '../core/form.ts'
-import { isRefusal } from '../core/outcome.ts'
+import type { DecideOutcome, Refusal } from '../core/outcome.ts'
 import { requestSite, safeReturnPath } from '../core/same_origin.ts'
 import { decideGrant, type GrantReference, reviewGrant } from '../flows/approval.ts'
 import type { Deps } from '../flows/deps.ts'
@@ -191,20 +191,46 @@ async function showReview(deps: Deps, c: AppContext, user: User, reference: Gran
   return c.html(<ReviewPage {...props} user={user} review={review} error={error} />, error ? 400 : 200)
 }
 
+type PageOutcome = Exclude<DecideOutcome, { status: 'wrong_code' }> | Refusal
+
+/** The page for each outcome: the one place where it is chosen. */
+function outcomeMessage(outcome: PageOutcome): Message {
+  switch (outcome.status) {
+    case 'approved':
+    case 'denied':
+    case 'not_found':
+    case 'expired':
+    case 'user_disabled':
+      return MESSAGES[outcome.status]
+    case 'already_decided':
+      return outcome.your_decision ? MESSAGES[`already_${outcome.your_decision}`] : MESSAGES.already_decided
+    case 'rate_limited':
+    case 'overloaded':
+      return MESSAGES.rate_limited
+    case 'not_signed_in':
+      return MESSAGES.sign_in_first
+    case 'invalid_request':
+    case 'invalid_client':
+    case 'unauthorized_client':
+    case 'invalid_scope':
+    case 'conflict':
+      return MESSAGES.bad_request
+  }
+}
+
 async function showOutcome(
   deps: Deps,
   c: AppContext,
   user: User,
-  outcome: { readonly status: string; readonly retry_after?: number },
+  outcome: PageOutcome,
   flow: GrantReference['flow'],
 ): Promise<Response> {
   if (outcome.status === 'not_found' && flow === 'device') {
     const error = 'That code is not known. Compare it with your terminal, or start again there.'
     return await c.html(<EnterCodePage page={pageContext(deps, user)} error={error} />, 404)
   }
-  if (outcome.retry_after !== undefined) c.header('Retry-After', String(outcome.retry_after))
-  const message = MESSAGES[outcome.status as keyof typeof MESSAGES] ?? MESSAGES.bad_request
-  return await showMessage(deps, c, message, user)
+  if ('retry_after' in outcome) c.header('Retry-After', String(outcome.retry_after))
+  return await showMessage(deps, c, outcomeMessage(outcome), user)
 }
 
 async function decide(deps: Deps, c: AppContext, reference: GrantReference, form: Params): Promise<Response> {
@@ -218,7 +244,7 @@ async function decide(deps: Deps, c: AppContext, reference: GrantReference, form
     return await showMessage(deps, c, MESSAGES.bad_request, user)
   const status = decision === 'allow' ? 'approved' : 'denied'
   const outcome = await decideGrant(deps, caller, user, reference, { status, code: form.get('code') })
-  if (!isRefusal(outcome) && outcome.status === 'wrong_code') {
+  if (outcome.status === 'wrong_code') {
     return await showReview(
       deps,
       c,

@@ -12,6 +12,7 @@ import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import {
   guessingLimit,
+  recordLimitHit,
   releaseLimits,
   releasePending,
   retryAfter,
@@ -42,7 +43,7 @@ async function findByUserCode(
   const takenAt = deps.now()
   const reached = await takeLimits(deps, limits)
   if (reached) {
-    await recordEvent(deps, caller, 'limit_hit', { user, detail: reached.key })
+    await recordLimitHit(deps, caller, reached, { user })
     return { status: 'rate_limited', retry_after: retryAfter(reached) }
   }
   const userCode = normalizeUserCode(typed)
@@ -74,7 +75,12 @@ async function findPending(
   if (!('flow' in found)) return found
   const state = grantState(found, deps.now())
   if (state === 'pending') return found
-  return { status: state === 'expired' ? 'expired' : 'already_decided' }
+  return state === 'expired' ? { status: 'expired' } : alreadyDecided(found, user)
+}
+
+function alreadyDecided(grant: Grant, user: User): ReviewError {
+  const isYours = grant.user_id === user.id && grant.status !== 'pending'
+  return { status: 'already_decided', your_decision: isYours ? grant.status : null }
 }
 
 function codeOf(grant: Grant): string {
@@ -140,7 +146,8 @@ export async function decideGrant(
   if (
     !(await deps.store.decideGrant({ grant_id: grant.id, status: decision.status, user_id: user.id, now }))
   ) {
-    return { status: grant.expires_at > now ? 'already_decided' : 'expired' }
+    if (grant.expires_at <= now) return { status: 'expired' }
+    return alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
   }
   await recordEvent(deps, caller, decision.status, { user, client_id: grant.client_id, grant_id: grant.id })
   await releasePending(deps, grant)

@@ -69,18 +69,18 @@ export async function collect(
   if ('status' in client) return client
   const grant = await deps.store.findGrant({ secret_hash: sha256Hex(poll.secret) })
   const now = deps.now()
-  const last = grant ? deps.pace.last(grant.id) : undefined
+  const last = grant ? deps.recent.last(grant.id) : undefined
   const decision = decidePoll(grant, { flow: poll.flow, client_id: client.id, now, last })
   if (!grant) return { status: 'invalid_grant' }
   switch (decision.status) {
     case 'issue':
       return await issue(deps, caller, grant, client)
     case 'slow_down':
-      deps.pace.note(grant.id, now)
+      deps.recent.note(grant.id, now)
       await deps.store.slowDown(grant.id, decision.interval)
       return decision
     case 'authorization_pending':
-      deps.pace.note(grant.id, now)
+      deps.recent.note(grant.id, now)
       return decision
     case 'invalid_grant':
       if (grant.credential_id && grant.client_id === client.id) {

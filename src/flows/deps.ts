@@ -5,7 +5,7 @@ import type { Random } from '../core/text.ts'
 import { base64url } from '../hash.ts'
 import type { Config } from '../options.ts'
 import type { Store } from '../store.ts'
-import type { Pace } from './pace.ts'
+import type { Recent } from './recent.ts'
 
 /** Where flows report to. Messages are constant; properties hold no secrets. */
 export interface Log {
@@ -23,7 +23,8 @@ export interface Deps {
   readonly now: () => number
   readonly random: Random
   readonly log: Log
-  readonly pace: Pace
+  /** When each grant was polled, and each limit was hit, last. */
+  readonly recent: Recent
   /** Lets work go on after the answer; a failure is logged. */
   readonly defer: (work: Promise<unknown>) => void
 }

@@ -3,7 +3,8 @@
 import { addressBucket } from '../core/address.ts'
 import type { Flow, Grant } from '../core/grant.ts'
 import { bucketAt, bucketLength, type Limit, oldestBucket } from '../core/limit.ts'
-import type { Deps } from './deps.ts'
+import type { Caller, Deps } from './deps.ts'
+import { type EventSubject, recordEvent } from './events.ts'
 
 /** Null when all limits had room and were counted; otherwise the one that had none, and nothing was counted. */
 export async function takeLimits(deps: Deps, limits: readonly Limit[]): Promise<Limit | null> {
@@ -18,6 +19,19 @@ export async function takeLimits(deps: Deps, limits: readonly Limit[]): Promise<
     return limit
   }
   return null
+}
+
+/** Records that a limit was hit: once a minute, so that whoever hammers it does not fill the audit trail too. */
+export async function recordLimitHit(
+  deps: Deps,
+  caller: Caller,
+  limit: Limit,
+  about: EventSubject,
+): Promise<void> {
+  const now = deps.now()
+  if (now - (deps.recent.last(limit.key) ?? 0) < 60_000) return
+  deps.recent.note(limit.key, now)
+  await recordEvent(deps, caller, 'limit_hit', { ...about, detail: limit.key })
 }
 
 /** Gives back what was counted at `takenAt` (epoch ms). */

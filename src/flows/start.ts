@@ -8,7 +8,7 @@ import type { Client } from '../options.ts'
 import type { NewGrant } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
-import { pendingLimits, releaseLimits, retryAfter, startLimit, takeLimits } from './limits.ts'
+import { pendingLimits, recordLimitHit, releaseLimits, retryAfter, startLimit, takeLimits } from './limits.ts'
 
 /** What a CLI says of itself when it asks to be signed in. */
 export interface StartRequest {
@@ -35,7 +35,7 @@ async function overLimit(deps: Deps, caller: Caller, flow: Flow, clientId: strin
   const [perAddress, inAll] = pendingLimits(deps, flow, caller.remoteAddress)
   const reached = await takeLimits(deps, [startLimit(deps, caller.remoteAddress), perAddress, inAll])
   if (!reached) return null
-  await recordEvent(deps, caller, 'limit_hit', { client_id: clientId, detail: reached.key })
+  await recordLimitHit(deps, caller, reached, { client_id: clientId })
   const status = reached.key === inAll.key ? 'overloaded' : 'rate_limited'
   return { status, retry_after: retryAfter(reached) }
 }

@@ -43,6 +43,16 @@ export const MESSAGES = {
     title: 'Already answered',
     text: 'This request was allowed or denied before, and the first answer stays. If that was not you, tell whoever runs this service.',
   },
+  already_approved: {
+    status: 409,
+    title: 'Already allowed',
+    text: 'You allowed this request before. Go back to your terminal, or start again there.',
+  },
+  already_denied: {
+    status: 409,
+    title: 'Already denied',
+    text: 'You denied this request before, and that stays. Start again in your terminal.',
+  },
   rate_limited: {
     status: 429,
     title: 'Too many tries',
