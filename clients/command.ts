@@ -115,7 +115,10 @@ function person({ name, subject }: { name: string | null; subject: string }): st
   return printable(name && name !== subject ? `${name} (${subject})` : subject)
 }
 
-const nextLogin = (server: string) => say(`To sign in, run: ${bold(`pairgate login --server ${server}`)}`)
+/** How this command is called here. */
+const NAME = process.env.npm_command === 'exec' ? 'npx pairgate' : 'pairgate'
+
+const nextLogin = (server: string) => say(`To sign in, run: ${bold(`${NAME} login --server ${server}`)}`)
 
 function deviceName(): string {
   try {
