@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '..')
-const FOLDERS = ['src', 'adapters', 'clients', 'test', 'examples', 'bench']
+const FOLDERS = ['src', 'adapters', 'clients', 'test', 'examples']
 
 function listFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })

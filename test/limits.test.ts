@@ -46,6 +46,17 @@ describe('limits', () => {
     expect((await elsewhere.get('/device?user_code=BCDF-GHJK')).status).toBe(404)
   })
 
+  test('DF-18 where addresses are unknown, one guesser does not lock the others out', async () => {
+    const t = createTestGate({ limits: { wrongCodesPerAddress: 2 }, trustedProxies: ['127.0.0.0/8'] })
+    const start = await startDevice(t)
+    const [guesser, other] = [t.browser(), t.browser()]
+    await guesser.signIn('eve')
+    await other.signIn('alice')
+    for (let i = 0; i < 11; i++) await guesser.get('/device?user_code=BCDF-GHJK')
+    expect((await guesser.get(start.verification_uri_complete)).status).toBe(429)
+    expect((await other.get(start.verification_uri_complete)).status).toBe(200)
+  })
+
   test('DF-18 over the global budget new codes get longer and an alarm is written; nobody is locked out', async () => {
     const t = createTestGate({ limits: { wrongCodesTotal: 3 } })
     const person = t.browser()

@@ -73,13 +73,15 @@ export function releasePending(deps: Deps, grant: Grant): Promise<void> {
   return releaseLimits(deps, pendingLimits(deps, grant.flow, grant.remote_address), grant.created_at)
 }
 
-/** How many wrong user codes one account and one address may try. */
-export function wrongCodeLimits(deps: Deps, userId: string, address: string | null): [Limit, Limit] {
+/**
+ * How many wrong user codes one account and one address may try. Unknown addresses are not counted as one: a single
+ * guesser would lock everybody out, and accounts are counted anyway.
+ */
+export function wrongCodeLimits(deps: Deps, userId: string, address: string | null): Limit[] {
   const { wrongCodesPerAccount, wrongCodesPerAddress } = deps.config.limits
-  return [
-    { key: `wrong:user:${userId}`, max: wrongCodesPerAccount, seconds: 600 },
-    { key: `wrong:${addressBucket(address)}`, max: wrongCodesPerAddress, seconds: 600 },
-  ]
+  const perAccount = { key: `wrong:user:${userId}`, max: wrongCodesPerAccount, seconds: 600 }
+  if (address === null) return [perAccount]
+  return [perAccount, { key: `wrong:${addressBucket(address)}`, max: wrongCodesPerAddress, seconds: 600 }]
 }
 
 /** How many wrong user codes all people together may try before somebody must be guessing. */
