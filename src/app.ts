@@ -23,17 +23,26 @@ const MAX_DRAIN = 8 * 1024 * 1024
 /** Calls in one tRPC request. */
 const MAX_BATCH = 10
 
-/** Reads a body up to the limit, chunked or not; null when it is longer. */
-async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | null> {
+const BODY_FAILURES = {
+  'too long': { status: 413, title: 'Too long', text: `A body may have ${MAX_BODY} bytes` },
+  'broken off': { status: 400, title: 'Broken off', text: 'The request ended before its body did' },
+} as const
+
+/** Reads a body up to the limit, chunked or not; says so when it is longer, or breaks off. */
+async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | keyof typeof BODY_FAILURES> {
   const chunks: Uint8Array[] = []
   let length = 0
   if (!request.body) return new Uint8Array()
-  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
-    length += chunk.length
-    if (length <= MAX_BODY) chunks.push(chunk)
-    else if (length > MAX_DRAIN) break
+  try {
+    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+      length += chunk.length
+      if (length <= MAX_BODY) chunks.push(chunk)
+      else if (length > MAX_DRAIN) break
+    }
+  } catch {
+    return 'broken off'
   }
-  if (length > MAX_BODY) return null
+  if (length > MAX_BODY) return 'too long'
   const body = new Uint8Array(length)
   let offset = 0
   for (const chunk of chunks) {
@@ -143,10 +152,7 @@ export function createApp(
   app.notFound((c) => failure(deps, c, MESSAGES.no_such_page, 'not_found'))
   app.use(async (c, next) => {
     const body = await readBody(c.req.raw)
-    if (body === null) {
-      const message = { status: 413, title: 'Too long', text: `A body may have ${MAX_BODY} bytes` } as const
-      return await failure(deps, c, message, 'invalid_request')
-    }
+    if (typeof body === 'string') return await failure(deps, c, BODY_FAILURES[body], 'invalid_request')
     // an empty one was read too, and cannot be read again
     if (c.req.raw.body !== null)
       c.req.raw = new Request(c.req.raw.url, { method: c.req.method, headers: c.req.raw.headers, body })

@@ -49,6 +49,17 @@ describe('paircode flow', () => {
     expect((await pollPair(t, start.verifier)).body.error).toBe('authorization_pending')
   })
 
+  test('PC-02 WEB-02 under seedCompat HEAD starts nothing and collects nothing', async () => {
+    const t = createTestGate({ seedCompat: true })
+    const paircode = 'abcdefghijklmnopqrstuv'
+    expect((await t.fetch(`/cli_login?paircode=${paircode}`, { method: 'HEAD' })).status).toBe(405)
+    expect(t.rows('SELECT id FROM grants')).toEqual([])
+    const link = await (await t.fetch(`/cli_login?paircode=${paircode}`)).text()
+    await decide(t, link, 'allow')
+    expect((await t.fetch(`/token?paircode=${paircode}`, { method: 'HEAD' })).status).toBe(405)
+    expect(await (await t.fetch(`/token?paircode=${paircode}`)).text()).toBe('alice')
+  })
+
   test('PC-03 the page tells who asks, from where, when, for how long, as whom', async () => {
     const t = createTestGate()
     const start = await startPair(t, { device_name: 'work laptop' })
@@ -176,9 +187,7 @@ describe('paircode flow', () => {
     const start = await startPair(t)
     const done = await decide(t, start.login_url, 'allow')
     const page = await done.text()
-    const query = await t.fetch(`/token?client_id=pairgate-cli&verifier=${start.verifier}`, {
-      method: 'POST',
-    })
+    const query = await t.post(`/token?verifier=${start.verifier}`, { client_id: 'pairgate-cli' })
     expect(query.status).toBe(400)
     expect((await t.fetch(`/token?paircode=${start.paircode}`)).status).toBe(405)
     const { body } = await pollPair(t, start.verifier)

@@ -150,7 +150,7 @@ async function readClientForm(
 function deviceAuthorization(deps: Deps): Handler {
   return async (c) => {
     // the second seed's own client sends nothing, or `{}` as JSON
-    const isBare = deps.config.seedCompat && (await isBareRequest(c.req.raw))
+    const isBare = deps.config.seedCompat && basicCredentials(c) === null && (await isBareRequest(c.req.raw))
     if (isBare) return answer(c, await authorizeDevice(deps, c.env.caller, { client_id: SEED_CLIENT }))
     const form = await readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
     if (form instanceof Response) return form
@@ -274,8 +274,14 @@ export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
   add(`${basePath}/oauth/device/token`, { POST: token(deps) })
   add(`${basePath}/oauth/token`, { POST: token(deps) })
   add(`${basePath}/oauth/revoke`, { POST: revocation(deps) })
-  add(`${basePath}/cli_login`, { POST: pairStart(deps), ...(seedCompat && { GET: seedCliLogin(deps) }) })
-  add(`${basePath}/token`, { POST: pairToken(deps), ...(seedCompat && { GET: seedToken(deps) }) })
+  add(`${basePath}/cli_login`, {
+    POST: pairStart(deps),
+    ...(seedCompat && { GET: seedCliLogin(deps), HEAD: undefined }),
+  })
+  add(`${basePath}/token`, {
+    POST: pairToken(deps),
+    ...(seedCompat && { GET: seedToken(deps), HEAD: undefined }),
+  })
   add(`${basePath}/secured`, { GET: secured(deps) })
   if (seedCompat)
     add(`${basePath}/oauth/device/verify-authenticated`, { POST: seedVerifyAuthenticated(deps) })

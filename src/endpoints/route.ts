@@ -15,8 +15,12 @@ export type AppContext = Context<AppEnv>
 /** Answers a request. */
 export type Handler = (c: AppContext) => Response | Promise<Response>
 
-/** Handlers by method; HEAD is answered as GET. */
-export type Methods = { readonly GET?: Handler; readonly POST?: Handler }
+/** Handlers by method. HEAD is answered as GET, unless it is set to undefined because that GET has side effects. */
+export interface Methods {
+  readonly GET?: Handler
+  readonly HEAD?: undefined
+  readonly POST?: Handler
+}
 
 /**
  * Adds an endpoint. Another method is answered 405 with `Allow` (RFC 9110 section 15.5.6).
@@ -30,13 +34,13 @@ export function route(
   methods: Methods,
   wrongMethod: Handler,
 ): void {
-  const allowed = Object.keys(methods)
-  if (methods.GET) allowed.push('HEAD')
+  const handlers: Partial<Record<string, Handler>> = { HEAD: methods.GET, ...methods }
+  const allowed = Object.keys(handlers).filter((method) => handlers[method])
   app.all(path, async (c) => {
     const { method } = c.req
     const { caller } = c.env
     const startedAt = deps.now()
-    const handler = methods[method === 'HEAD' ? 'GET' : (method as keyof Methods)]
+    const handler = handlers[method]
     if (!handler) c.header('Allow', allowed.join(', '))
     const response = await (handler ?? wrongMethod)(c)
     // the path as it is written here: the one that came may hold a code

@@ -38,7 +38,7 @@ function CodeCheck({ review, error }: { review: ReviewDetails; error: string | u
         you this link. Type the {what} from <em>your own</em> terminal to go on.
       </p>
       {error && (
-        <p class="error" role="alert">
+        <p class="error" role="alert" id="problem">
           {error}
         </p>
       )}
@@ -51,6 +51,8 @@ function CodeCheck({ review, error }: { review: ReviewDetails; error: string | u
         maxlength={32}
         autocomplete="off"
         spellcheck={false}
+        autofocus={error !== undefined}
+        aria-describedby={error ? 'problem' : undefined}
       />
     </>
   )
@@ -84,7 +86,8 @@ export function ReviewPage(props: {
           </dd>
           <dt>Device</dt>
           <dd>
-            {review.device_name ?? 'not named'} <small>(unverified: anyone can write this)</small>
+            {review.device_name ?? 'not named'}{' '}
+            {review.device_name !== null && <small>(unverified: anyone can write this)</small>}
           </dd>
           <dt>From</dt>
           <dd>{review.remote_address ?? 'unknown address'}</dd>

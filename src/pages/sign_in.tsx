@@ -17,11 +17,6 @@ export function SignInPage(props: {
   const query = new URLSearchParams({ next })
   return (
     <Layout page={page} title="Sign in">
-      {error && (
-        <p class="error" role="alert">
-          {error}
-        </p>
-      )}
       <div class="stack">
         {providers.map(({ id, name }) => (
           <a class="button" href={`${page.basePath}/sign-in/${id}?${query}`}>
@@ -32,6 +27,11 @@ export function SignInPage(props: {
           <form method="post" action={`${page.basePath}/sign-in/dev`}>
             <p class="warn">Development sign-in: any name is believed. It works on this machine only.</p>
             <input type="hidden" name="next" value={next} />
+            {error && (
+              <p class="error" role="alert" id="problem">
+                {error}
+              </p>
+            )}
             <label for="username">Name</label>
             <input
               type="text"
@@ -41,6 +41,7 @@ export function SignInPage(props: {
               maxlength={64}
               autocomplete="username"
               autofocus
+              aria-describedby={error ? 'problem' : undefined}
             />
             <button class="main" type="submit">
               Sign in

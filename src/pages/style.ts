@@ -11,23 +11,26 @@ header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:cen
 form{margin:0}
 header form{display:inline}
 main{background:var(--paper);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem}
+main>:last-child{margin-bottom:0}
 h1{font-size:1.375rem;line-height:1.25;margin:0 0 .75rem}
 p{margin:0 0 1rem}
 dl{margin:0 0 1rem;display:grid;grid-template-columns:auto 1fr;gap:.375rem 1rem}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}
 ul{margin:0;padding-left:1.1rem}
+time{white-space:nowrap}
 small,.soft{color:var(--soft);font-size:.875rem}
 .code{display:block;margin:0 0 1rem;padding:.75rem;border:1px dashed var(--line);border-radius:.5rem;text-align:center;font:600 1.5rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
 .warn{padding:.75rem;border:1px solid var(--warn-line);border-radius:.5rem;background:var(--warn)}
 label{display:block;margin:0 0 .25rem;font-weight:600}
 input[type=text]{width:100%;padding:.625rem .75rem;margin:0 0 1rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
+::placeholder{color:var(--soft);opacity:1}
 input.typed{font:600 1.25rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
 .buttons{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .stack{display:grid;gap:.75rem}
 button,a.button{display:block;width:100%;min-height:2.75rem;padding:.625rem 1rem;border:1px solid var(--accent);border-radius:.5rem;background:var(--paper);color:var(--accent);font:600 1rem/1.3 system-ui,sans-serif;text-align:center;text-decoration:none;cursor:pointer}
 button.main,a.main{background:var(--accent);color:var(--on-accent)}
-button.plain{display:inline;width:auto;min-height:0;padding:0;border:0;background:none;color:var(--accent);font:inherit;text-decoration:underline}
+button.plain{display:inline-block;width:auto;min-height:1.5rem;padding:0;border:0;background:none;color:var(--accent);font:inherit;text-decoration:underline}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .error{color:#b3261e;font-weight:600}
 @media (prefers-color-scheme:dark){.error{color:#ff9a92}}

@@ -90,3 +90,13 @@ export function chunked(text: string): ReadableStream<Uint8Array> {
     },
   })
 }
+
+/** Sends any request at all as a person's browser would: with the cookies, asking for a page. */
+export function sendAs(t: TestGate, person: TestBrowser): TestGate['fetch'] {
+  return (path, init) => {
+    const headers = new Headers(init?.headers)
+    headers.set('accept', 'text/html')
+    headers.set('cookie', [...person.cookies].map((pair) => pair.join('=')).join('; '))
+    return t.fetch(path, { ...init, headers })
+  }
+}

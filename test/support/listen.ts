@@ -6,7 +6,7 @@ import { serve } from '../../adapters/node.ts'
 import type { Pairgate, PairgateOptions } from '../../src/mod.ts'
 import { createTestGate, type TestGate } from './gate.ts'
 
-/** A test gate that listens. */
+/** A test gate that listens. What programs post goes under the mount by itself, without the socket. */
 export interface LiveGate extends TestGate {
   /** The base URL, without a trailing slash. */
   readonly base: string
@@ -20,19 +20,25 @@ export interface LiveGate extends TestGate {
  *
  * @param options Given the base URL, since that is what identity providers must know before the gate does.
  * @param mount Path of the base URL, such as `/auth`; empty for the root.
+ * @param host Host of the base URL: `localhost` is another site than providers on `127.0.0.1`.
  */
 export async function listenGate(
   options: (base: string) => Partial<PairgateOptions> | Promise<Partial<PairgateOptions>> = () => ({}),
   mount = '',
+  host: '127.0.0.1' | 'localhost' = '127.0.0.1',
 ): Promise<LiveGate> {
   let test: TestGate | undefined
   const gate: Pick<Pairgate, 'fetch'> = {
-    fetch: async (request, info) => (await test?.gate.fetch(request, info)) ?? new Response(null, { status: 503 }),
+    fetch: async (request, info) =>
+      (await test?.gate.fetch(request, info)) ?? new Response(null, { status: 503 }),
   }
   const server = await serve(gate as Pairgate, { hostname: '127.0.0.1', port: 0 })
-  const base = `http://127.0.0.1:${server.port}${mount}`
+  const base = `http://${host}:${server.port}${mount}`
   test = createTestGate({ baseUrl: base, ...(await options(base)) })
-  return { ...test, base, port: server.port, close: server.close }
+  const { fetch } = test
+  const post: TestGate['post'] = (path, form, address) =>
+    fetch(mount + path, { method: 'POST', body: new URLSearchParams(form) }, address)
+  return { ...test, post, base, port: server.port, close: server.close }
 }
 
 /** A web site of somebody else's. */
@@ -46,12 +52,20 @@ export interface OtherSite {
   close(): Promise<void>
 }
 
-/** Serves one page under every path of another origin. */
-export async function listenPage(html: string): Promise<OtherSite> {
+/**
+ * Serves a page from another origin.
+ *
+ * @param html The page under every path.
+ * @param pages Other pages, by path.
+ */
+export async function listenPage(
+  html: string,
+  pages: Readonly<Record<string, string>> = {},
+): Promise<OtherSite> {
   const requests: string[] = []
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     requests.push(request.url ?? '')
-    response.setHeader('content-type', 'text/html; charset=utf-8').end(html)
+    response.setHeader('content-type', 'text/html; charset=utf-8').end(pages[request.url ?? ''] ?? html)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
