@@ -1,7 +1,7 @@
 /** The options of pairgate: type, unit, range, default and meaning of each, in one place. @module */
 
 import * as v from 'valibot'
-import { type AddressRange, isLoopbackHost, parseRange } from './core/address.ts'
+import { type AddressRange, isLoopbackHost, isPublicHost, parseRange } from './core/address.ts'
 import type { Flow } from './core/grant.ts'
 import { PairgateError } from './errors.ts'
 import type { Provider } from './providers.ts'
@@ -187,6 +187,8 @@ export interface Config
   readonly basePath: string
   readonly isSecure: boolean
   readonly isLoopback: boolean
+  /** Whether the public internet can reach the base URL. */
+  readonly isPublic: boolean
   readonly name: string
   readonly clients: ReadonlyMap<string, Client>
   readonly trustedProxies: readonly AddressRange[]
@@ -223,7 +225,7 @@ function refuse(message: string): never {
 
 function parseBaseUrl(
   baseUrl: string,
-): Pick<Config, 'baseUrl' | 'origin' | 'basePath' | 'isSecure' | 'isLoopback'> {
+): Pick<Config, 'baseUrl' | 'origin' | 'basePath' | 'isSecure' | 'isLoopback' | 'isPublic'> {
   const url = URL.canParse(baseUrl)
     ? new URL(baseUrl)
     : refuse(`Option "baseUrl" must be an absolute URL, got "${baseUrl}"`)
@@ -239,7 +241,8 @@ function parseBaseUrl(
   if (!/^(\/[\w.~-]+)*$/.test(basePath) || /\/\.{1,2}(\/|$)/.test(basePath)) {
     refuse(`Option "baseUrl" must have a plain path, got "${url.pathname}"`)
   }
-  return { baseUrl: url.origin + basePath, origin: url.origin, basePath, isSecure, isLoopback }
+  const isPublic = isPublicHost(url.hostname)
+  return { baseUrl: url.origin + basePath, origin: url.origin, basePath, isSecure, isLoopback, isPublic }
 }
 
 function parseClients(options: v.InferOutput<typeof schema>): ReadonlyMap<string, Client> {

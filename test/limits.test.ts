@@ -1,7 +1,7 @@
 /** Limits on starting and on guessing. @module */
 
 import { describe, expect, test } from 'vitest'
-import { createTestGate, pollDevice, startDevice, type TestGate } from './support/gate.ts'
+import { createTestGate, pollDevice, startDevice, startPair, type TestGate } from './support/gate.ts'
 
 /** Somebody signs in and decides on a user code's page. */
 async function decide(t: TestGate, link: string, decision: 'allow' | 'deny') {
@@ -44,6 +44,23 @@ describe('limits', () => {
     const elsewhere = t.browser('2001:db8:0:1::1')
     await elsewhere.signIn('elsewhere')
     expect((await elsewhere.get('/device?user_code=BCDF-GHJK')).status).toBe(404)
+  })
+
+  test('DF-18 PC-04 wrong match codes and wrong retyped codes are limited and recorded as well', async () => {
+    const t = createTestGate()
+    const near = '203.0.113.9'
+    const pair = await startPair(t, {}, '198.51.100.7')
+    const person = t.browser(near)
+    await person.signIn('mallory')
+    const page = await (await person.get(pair.login_url)).text()
+    for (let i = 0; i < 10; i++) {
+      expect((await person.submit(page, { decision: 'allow', code: 'wrong 10' })).status).toBe(400)
+    }
+    expect((await person.submit(page, { decision: 'allow', code: pair.match_code })).status).toBe(429)
+    expect(t.rows("SELECT type FROM events WHERE type = 'wrong_code'")).toHaveLength(10)
+    const owner = t.browser(near)
+    await owner.signIn('alice')
+    expect((await owner.decide(pair.login_url, 'allow', { code: pair.match_code })).status).toBe(200)
   })
 
   test('DF-18 where addresses are unknown, one guesser does not lock the others out', async () => {

@@ -60,6 +60,17 @@ describe('paircode flow', () => {
     expect(await (await t.fetch(`/token?paircode=${paircode}`)).text()).toBe('alice')
   })
 
+  test('PC-04 the first seed’s terminal shows no match code, so nobody is asked to type it', async () => {
+    const t = createTestGate({ seedCompat: true })
+    const link = await t.fetch('/cli_login?paircode=abcdefghijklmnopqrstuv', {}, '198.51.100.7')
+    const person = t.browser('203.0.113.9')
+    await person.signIn('alice')
+    const page = await (await person.get(await link.text())).text()
+    expect(page).toMatch(/match code of\s+this request:.*[a-z]+ \d\d/s)
+    expect(page).not.toContain('Your terminal must show')
+    expect((await person.submit(page, { decision: 'allow' })).status).toBe(200)
+  })
+
   test('PC-03 the page tells who asks, from where, when, for how long, as whom', async () => {
     const t = createTestGate()
     const start = await startPair(t, { device_name: 'work laptop' })

@@ -69,6 +69,7 @@ describe('both flows', () => {
       expires_in: 600,
       lifetime: 86_400,
       code: start.user_code,
+      code_in_terminal: true,
       code_required: false,
     })
     expect(await alice.device.approve.mutate({ user_code: start.user_code })).toEqual({ status: 'approved' })

@@ -288,6 +288,21 @@ describe('hosts', () => {
     expect(await start(proxied, '::1')).toBe('203.0.113.9')
   })
 
+  test.each([
+    ['https://gateway.example', '10.0.0.5', {}, null],
+    ['https://gateway.example', '203.0.113.5', {}, '203.0.113.5'],
+    ['https://gateway.example', '10.0.0.5', { 'x-forwarded-for': '10.7.7.7' }, null],
+    ['https://gateway.internal', '10.0.0.5', {}, '10.0.0.5'],
+    ['https://10.0.0.9', '10.0.0.5', {}, '10.0.0.5'],
+    ['https://gateway', 'fe80::1', {}, 'fe80::1'],
+    ['https://gateway.example', '127.0.0.1', { 'x-forwarded-for': '10.7.7.7' }, '10.7.7.7'],
+  ])('GW-04 %s called from %s %j: the address is %s', async (baseUrl, peer, headers, address) => {
+    const t = createTestGate({ baseUrl, identify: () => null, trustedProxies: ['127.0.0.0/8'] })
+    const body = new URLSearchParams({ client_id: 'pairgate-cli' })
+    await t.fetch('/oauth/device/authorize', { method: 'POST', body, headers }, peer)
+    expect(t.rows('SELECT remote_address FROM grants')).toEqual([{ remote_address: address }])
+  })
+
   test('the old verification path leads to the new one', async () => {
     const { headers } = await createTestGate().fetch('/oauth/device/verify?user_code=BCDF-GHJK')
     expect(headers.get('location')).toBe('/device?user_code=BCDF-GHJK')

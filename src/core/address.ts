@@ -71,11 +71,20 @@ export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 
+/** Names that only private networks resolve (RFC 6762, 6761, 8375 and custom). */
+const PRIVATE_NAME = /(^[^.]+|\.(local|localhost|internal|intranet|lan|test|home\.arpa))$/
+
+/** Tells whether a URL's host is one that the public internet can reach. */
+export function isPublicHost(hostname: string): boolean {
+  const bytes = parseAddress(hostname.replace(/^\[|\]$/g, ''))
+  return bytes ? !isPrivateAddress(bytes) : !PRIVATE_NAME.test(hostname)
+}
+
 /**
  * The address of whoever made a request: the socket's peer, or behind trusted proxies the right-most hop of
  * `X-Forwarded-For` that is not one of them.
  *
- * @param options.isPublic Whether the base URL is a public one; a private address is then a proxy nobody named.
+ * @param options.isPublic Whether the base URL is a public one.
  * @returns The address in canonical form, or null when it cannot be known.
  */
 export function clientAddress(
@@ -85,9 +94,12 @@ export function clientAddress(
 ): string | null {
   const isTrusted = (bytes: Uint8Array) => options.trustedProxies.some((range) => inRange(bytes, range))
   let bytes = peer ? parseAddress(peer) : null
+  const isProxied = bytes !== null && isTrusted(bytes)
   const hops = forwardedFor?.split(',').map((hop) => hop.trim()) ?? []
   while (bytes && isTrusted(bytes) && hops.length > 0) bytes = parseAddress(hops.pop() ?? '')
-  if (!bytes || isTrusted(bytes) || (options.isPublic && isPrivateAddress(bytes))) return null
+  if (!bytes || isTrusted(bytes)) return null
+  // a private address that no trusted proxy vouches for, at a public URL, is a proxy nobody named
+  if (!isProxied && options.isPublic && isPrivateAddress(bytes)) return null
   return formatAddress(bytes)
 }
 

@@ -48,6 +48,8 @@ export interface ReviewDetails {
   readonly lifetime: number
   /** The user code (device flow) or match code (paircode flow); null when the person has to type it. */
   readonly code: string | null
+  /** False for older clients, whose terminal shows no code to compare. */
+  readonly code_in_terminal: boolean
   /** True when terminal and browser are not surely on one network: allowing then takes the code, typed. */
   readonly code_required: boolean
 }

@@ -1,7 +1,7 @@
 /**
  * What the two seed systems' own clients speak, only under `seedCompat`. The first seed's client shows its secret in
  * a URL; here the link that the person opens still holds only its hash, nothing completes without Allow, and the
- * credential that ends up in a cookie can read `/secured` and nothing else.
+ * cookie that the client keeps is read at `/secured` and nowhere else.
  *
  * @module
  */

@@ -6,6 +6,7 @@ import { sameMatchCode } from '../core/match_code.ts'
 import type { DecideOutcome, Refusal, ReviewDetails, ReviewError } from '../core/outcome.ts'
 import { formatUserCode, normalizeUserCode } from '../core/user_code.ts'
 import { paircodeHash } from '../hash.ts'
+import { SEED_CLIENT } from '../options.ts'
 import type { User } from '../store.ts'
 import { credentialSeconds } from './collect.ts'
 import type { Caller, Deps } from './deps.ts'
@@ -28,32 +29,33 @@ export type GrantReference =
 async function wrongCode(deps: Deps, caller: Caller, user: User): Promise<void> {
   await recordEvent(deps, caller, 'wrong_code', { user })
   const guessing = guessingLimit(deps)
-  if (await takeLimits(deps, [guessing]))
+  if (await takeLimits(deps, [guessing], deps.now()))
     await recordEvent(deps, caller, 'guessing', { detail: guessing.key })
 }
 
-/** Looks a typed code up. The try is counted first, so that guesses side by side count too; a right one is given back. */
-async function findByUserCode(
+/**
+ * Judges a code that a person typed. The try is counted first, so that guesses side by side count too; a right one is
+ * given back.
+ *
+ * @returns What `judge` found, or null when the code was wrong.
+ */
+async function judgeCode<T>(
   deps: Deps,
   caller: Caller,
   user: User,
-  typed: string,
-): Promise<Grant | ReviewError | Refusal> {
+  judge: () => T | null | Promise<T | null>,
+): Promise<T | null | Refusal> {
   const limits = wrongCodeLimits(deps, user.id, caller.remoteAddress)
-  const takenAt = deps.now()
-  const reached = await takeLimits(deps, limits)
+  const now = deps.now()
+  const reached = await takeLimits(deps, limits, now)
   if (reached) {
     await recordLimitHit(deps, caller, reached, { user })
     return { status: 'rate_limited', retry_after: retryAfter(reached) }
   }
-  const userCode = normalizeUserCode(typed)
-  const grant = userCode ? await deps.store.findGrant({ user_code: userCode }) : null
-  if (!grant) {
-    await wrongCode(deps, caller, user)
-    return { status: 'not_found' }
-  }
-  await releaseLimits(deps, limits, takenAt)
-  return grant
+  const found = await judge()
+  if (found === null) await wrongCode(deps, caller, user)
+  else await releaseLimits(deps, limits, now)
+  return found
 }
 
 async function findPending(
@@ -64,9 +66,11 @@ async function findPending(
 ): Promise<Grant | ReviewError | Refusal> {
   if (!user) return { status: 'not_signed_in' }
   if (user.disabled_at !== null) return { status: 'user_disabled' }
-  let found: Grant | ReviewError | Refusal | null
+  let found: Grant | Refusal | null
   if (reference.flow === 'device') {
-    found = await findByUserCode(deps, caller, user, reference.user_code)
+    const userCode = normalizeUserCode(reference.user_code)
+    const lookUp = () => (userCode ? deps.store.findGrant({ user_code: userCode }) : null)
+    found = await judgeCode(deps, caller, user, lookUp)
   } else {
     const hash = paircodeHash(reference.paircode)
     found = hash ? await deps.store.findGrant({ secret_hash: hash }) : null
@@ -98,7 +102,7 @@ export async function reviewGrant(
   if (!('flow' in grant)) return grant
   const client = deps.config.clients.get(grant.client_id)
   if (!client) return { status: 'not_found' }
-  const codeRequired = !sameNetwork(grant.remote_address, caller.remoteAddress)
+  const codeRequired = needsTypedCode(grant, caller)
   return {
     status: 'pending',
     flow: grant.flow,
@@ -111,15 +115,39 @@ export async function reviewGrant(
     scope: grant.scope,
     lifetime: credentialSeconds(deps, grant.flow, client),
     code: codeRequired ? null : codeOf(grant),
+    code_in_terminal: hasCodeInTerminal(grant),
     code_required: codeRequired,
   }
 }
 
-function typedCodeFits(grant: Grant, typed: string | undefined): boolean {
-  if (typed === undefined) return false
+/** The first seed's client shows no code in the terminal, so nobody could compare or type it. */
+function hasCodeInTerminal(grant: Grant): boolean {
+  return grant.flow === 'device' || grant.client_id !== SEED_CLIENT
+}
+
+function needsTypedCode(grant: Grant, caller: Caller): boolean {
+  return hasCodeInTerminal(grant) && !sameNetwork(grant.remote_address, caller.remoteAddress)
+}
+
+function codeFits(grant: Grant, typed: string): boolean {
   return grant.user_code
     ? normalizeUserCode(typed) === grant.user_code
     : sameMatchCode(typed, grant.match_code ?? '')
+}
+
+/** Checks the code that has to be typed when networks differ; null when it is right, or none is needed. */
+async function checkTypedCode(
+  deps: Deps,
+  caller: Caller,
+  user: User,
+  grant: Grant,
+  typed: string | undefined,
+): Promise<{ status: 'wrong_code' } | Refusal | null> {
+  if (!needsTypedCode(grant, caller)) return null
+  if (!typed) return { status: 'wrong_code' }
+  const judged = await judgeCode(deps, caller, user, () => (codeFits(grant, typed) ? grant : null))
+  if (judged === null) return { status: 'wrong_code' }
+  return 'flow' in judged ? null : judged
 }
 
 /**
@@ -137,19 +165,19 @@ export async function decideGrant(
   const grant = await findPending(deps, caller, user, reference)
   if (!('flow' in grant)) return grant
   if (!user) return { status: 'not_signed_in' }
-  const codeRequired = !sameNetwork(grant.remote_address, caller.remoteAddress)
-  if (decision.status === 'approved' && codeRequired && !typedCodeFits(grant, decision.code)) {
-    return { status: 'wrong_code' }
-  }
+  const { status, code } = decision
+  const wrong = status === 'approved' ? await checkTypedCode(deps, caller, user, grant, code) : null
+  if (wrong) return wrong
   const now = deps.now()
   await deps.store.upsertUser(user, now)
-  if (
-    !(await deps.store.decideGrant({ grant_id: grant.id, status: decision.status, user_id: user.id, now }))
-  ) {
+  if (!(await deps.store.decideGrant({ grant_id: grant.id, status, user_id: user.id, now }))) {
     if (grant.expires_at <= now) return { status: 'expired' }
-    return alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
+    const decided = (await deps.store.findGrant({ id: grant.id })) ?? grant
+    // our own values there mean that an earlier try of this very statement had gone through
+    const isOurs = decided.status === status && decided.user_id === user.id && decided.decided_at === now
+    if (!isOurs) return alreadyDecided(decided, user)
   }
-  await recordEvent(deps, caller, decision.status, { user, client_id: grant.client_id, grant_id: grant.id })
+  await recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id })
   await releasePending(deps, grant)
-  return { status: decision.status }
+  return { status }
 }

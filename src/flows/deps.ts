@@ -38,20 +38,10 @@ export interface Caller {
   readonly requestId: string
 }
 
-const HOUR = 3_600_000
-
-function warnOfUnknownAddress({ log, recent, now }: Deps): void {
-  const time = now()
-  if (time - (recent.last('unknown address') ?? 0) < HOUR) return
-  recent.note('unknown address', time)
-  log.warn('The address of a request is unknown: is a proxy missing in "trustedProxies"?', {})
-}
-
 /** Finds out who makes a request; `peer` is the address of the socket's other end. */
 export function toCaller(deps: Deps, request: Request, peer: string | undefined): Caller {
-  const { trustedProxies, isLoopback } = deps.config
-  const options = { trustedProxies, isPublic: !isLoopback }
+  const { trustedProxies, isPublic } = deps.config
+  const options = { trustedProxies, isPublic }
   const remoteAddress = clientAddress(peer, request.headers.get('x-forwarded-for'), options)
-  if (remoteAddress === null) warnOfUnknownAddress(deps)
   return { request, remoteAddress, requestId: base64url(deps.random(9)) }
 }

@@ -6,9 +6,8 @@ import { bucketAt, bucketLength, type Limit, oldestBucket } from '../core/limit.
 import type { Caller, Deps } from './deps.ts'
 import { type EventSubject, recordEvent } from './events.ts'
 
-/** Null when all limits had room and were counted; otherwise the one that had none, and nothing was counted. */
-export async function takeLimits(deps: Deps, limits: readonly Limit[]): Promise<Limit | null> {
-  const now = deps.now()
+/** Counts at `now` (epoch ms). Null when all limits had room and were counted; otherwise the one that had none, and nothing was counted. */
+export async function takeLimits(deps: Deps, limits: readonly Limit[], now: number): Promise<Limit | null> {
   const older = await deps.store.readLimits(
     limits.map((limit) => ({ key: limit.key, since: oldestBucket(limit, now), until: bucketAt(limit, now) })),
   )

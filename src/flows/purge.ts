@@ -4,12 +4,12 @@ import type { Deps } from './deps.ts'
 
 const DAY = 86_400_000
 const EVERY = 60_000
-const BATCH = 500
+const BATCH = 2_000
 const last = new WeakMap<Deps, number>()
 
 /**
  * Deletes what ended more than a day ago (kept that long so that a replay is still recognised), at most once a minute
- * per process and 500 rows of a kind at a time, after the answer has gone out.
+ * per process and 2000 rows of a kind at a time, after the answer has gone out.
  */
 export function purgeSometimes(deps: Deps): void {
   const now = deps.now()

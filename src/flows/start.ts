@@ -31,9 +31,24 @@ function parseScope(client: Client, scope = ''): string | null {
   return wanted.every((token) => client.scopes.includes(token)) ? wanted.join(' ') : null
 }
 
-async function overLimit(deps: Deps, caller: Caller, flow: Flow, clientId: string): Promise<Refusal | null> {
+const HOUR = 3_600_000
+
+function warnOfUnknownAddress({ log, recent }: Deps, now: number): void {
+  if (now - (recent.last('unknown address') ?? 0) < HOUR) return
+  recent.note('unknown address', now)
+  log.warn('The address of a request is unknown: is a proxy missing in "trustedProxies"?', {})
+}
+
+async function overLimit(
+  deps: Deps,
+  caller: Caller,
+  flow: Flow,
+  clientId: string,
+  now: number,
+): Promise<Refusal | null> {
   const [perAddress, inAll] = pendingLimits(deps, flow, caller.remoteAddress)
-  const reached = await takeLimits(deps, [startLimit(deps, caller.remoteAddress), perAddress, inAll])
+  if (caller.remoteAddress === null) warnOfUnknownAddress(deps, now)
+  const reached = await takeLimits(deps, [startLimit(deps, caller.remoteAddress), perAddress, inAll], now)
   if (!reached) return null
   await recordLimitHit(deps, caller, reached, { client_id: clientId })
   const status = reached.key === inAll.key ? 'overloaded' : 'rate_limited'
@@ -65,9 +80,10 @@ export async function startGrant(
   if ('status' in client) return client
   const scope = parseScope(client, start.scope)
   if (scope === null) return { status: 'invalid_scope' }
-  const refusal = await overLimit(deps, caller, start.flow, client.id)
-  if (refusal) return refusal
+  // one time for the counters and the grant, so that the decision finds the bucket again
   const now = deps.now()
+  const refusal = await overLimit(deps, caller, start.flow, client.id, now)
+  if (refusal) return refusal
   for (let i = 0; i < tries; i++) {
     const { seconds, ...parts } = make()
     const grant: NewGrant = {

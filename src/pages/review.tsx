@@ -26,7 +26,14 @@ function CodeCheck({ review, error }: { review: ReviewDetails; error: string | u
   if (!review.code_required) {
     return (
       <>
-        <p>Your terminal must show this {what}:</p>
+        {review.code_in_terminal ? (
+          <p>Your terminal must show this {what}:</p>
+        ) : (
+          <p class="warn">
+            This older app shows no code to compare, so look closely at where the request comes from. The{' '}
+            {what} of this request:
+          </p>
+        )}
         <strong class="code">{review.code}</strong>
       </>
     )
