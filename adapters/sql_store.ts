@@ -119,16 +119,22 @@ function grants(
       )
     },
     async decideGrant({ grant_id, status, user_id, now }) {
-      const decided = await run(() =>
-        db
+      let tries = 0
+      const decided = await run(() => {
+        tries++
+        return db
           .updateTable('grants')
           .set({ status, user_id, decided_at: now })
           .where('id', '=', grant_id)
           .where('status', '=', 'pending')
           .where('expires_at', '>', now)
-          .executeTakeFirstOrThrow(),
-      )
-      return held(decided)
+          .executeTakeFirstOrThrow()
+      })
+      if (held(decided) || tries === 1) return held(decided)
+      // our own values there mean that an earlier try of this very statement had gone through
+      const find = db.selectFrom('grants').selectAll().where('id', '=', grant_id)
+      const row = await run(() => find.executeTakeFirst())
+      return row?.status === status && row.user_id === user_id && row.decided_at === now
     },
   }
 }

@@ -172,10 +172,7 @@ export async function decideGrant(
   await deps.store.upsertUser(user, now)
   if (!(await deps.store.decideGrant({ grant_id: grant.id, status, user_id: user.id, now }))) {
     if (grant.expires_at <= now) return { status: 'expired' }
-    const decided = (await deps.store.findGrant({ id: grant.id })) ?? grant
-    // our own values there mean that an earlier try of this very statement had gone through
-    const isOurs = decided.status === status && decided.user_id === user.id && decided.decided_at === now
-    if (!isOurs) return alreadyDecided(decided, user)
+    return alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
   }
   await recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id })
   await releasePending(deps, grant)

@@ -6,6 +6,7 @@ import { type FaultPoint, startCrashServer, type Watch, watchGate, watchSqlite }
 import { createBrowser, createTestGate, type TestBrowser } from './gate.ts'
 import {
   type Answer,
+  type Door,
   FLOWS,
   type Flow,
   type Login,
@@ -40,6 +41,8 @@ export interface Service {
 export interface Run {
   readonly flow: Flow
   readonly decision: Decision
+  /** Where the CLI asks. */
+  readonly door: Door
   /** Whether the CLI was told that its login has started. */
   isStarted: boolean
   login: Login | null
@@ -78,12 +81,13 @@ export async function spawnService(file: string, fault?: FaultPoint) {
 }
 
 /** A login that is about to begin. */
-export function newRun(flow: Flow, decision: Decision): Run {
+export function newRun(flow: Flow, decision: Decision, door: Door = 'form'): Run {
   // a CLI makes its paircode up before it asks anybody
   const login = flow === 'pair' ? preparePair() : null
   return {
     flow,
     decision,
+    door,
     isStarted: false,
     login,
     person: createBrowser(fetch, ORIGIN),
@@ -115,7 +119,7 @@ async function perform(run: Run, step: Step, send: Send): Promise<void> {
     check(ok, response.status, await response.clone().text(), response.headers.get('retry-after'))
   const { login } = run
   if (step === 'start') {
-    const { answer, login: started } = await requestLogin(send, run.flow, 'form', {
+    const { answer, login: started } = await requestLogin(send, run.flow, run.door, {
       ...(login && { prepared: login }),
     })
     checkAnswer(answer, 'started')
@@ -128,7 +132,7 @@ async function perform(run: Run, step: Step, send: Send): Promise<void> {
   } else if (!login) {
     throw new Error('Not started')
   } else if (step === 'wait') {
-    checkAnswer(await poll(send, login), 'authorization_pending')
+    checkAnswer(await poll(send, login, run.door), 'authorization_pending')
   } else if (step === 'review') {
     const response = await run.person.get(login.page)
     await checkPage(response, response.status === 200)
@@ -137,7 +141,7 @@ async function perform(run: Run, step: Step, send: Send): Promise<void> {
     const response = await run.person.submit(run.html, { decision: run.decision })
     await checkPage(response, (await said(response.clone())) === done(run.decision))
   } else {
-    run.outcome = await poll(send, login)
+    run.outcome = await poll(send, login, run.door)
     checkAnswer(run.outcome, run.decision === 'allow' ? 'issued' : 'access_denied')
   }
 }
@@ -219,7 +223,7 @@ export async function recover(run: Run, file: string, { send, statuses }: Servic
   const person = await returnPerson(run, send)
   if (left?.status === 'pending') {
     expect(left).toMatchObject({ owner: null, credentials: [] })
-    expect(['authorization_pending', 'slow_down']).toContain((await poll(send, login)).status)
+    expect(['authorization_pending', 'slow_down']).toContain((await poll(send, login, run.door)).status)
     const decide = await openDecision(send, ORIGIN, person, login)
     expect(await decide(run.decision)).toBe(decided)
   } else {
@@ -232,7 +236,7 @@ export async function recover(run: Run, file: string, { send, statuses }: Servic
   }
 
   const isCollected = left?.credentials.length === 1
-  const answer = await poll(send, login)
+  const answer = await poll(send, login, run.door)
   const collected = isCollected ? 'invalid_grant' : 'issued'
   expect(answer.status).toBe(run.decision === 'deny' ? 'access_denied' : collected)
   const token = answer.body.access_token ?? run.outcome?.body.access_token
@@ -240,7 +244,9 @@ export async function recover(run: Run, file: string, { send, statuses }: Servic
     const who = await send('/secured', { headers: { authorization: `Bearer ${token}` } })
     expect([who.status, await who.text()]).toEqual([200, 'You are authenticated as: alice'])
   }
-  expect((await poll(send, login)).status).toBe(run.decision === 'deny' ? 'access_denied' : 'invalid_grant')
+  expect((await poll(send, login, run.door)).status).toBe(
+    run.decision === 'deny' ? 'access_denied' : 'invalid_grant',
+  )
   const credentials = run.decision === 'deny' ? [] : [{ subject: 'alice', revoked_at: null }]
   expect(standing(file, login)).toEqual({ status: decided, owner: 'alice', credentials })
 
