@@ -94,7 +94,14 @@ export async function serveStandalone(
   const standalone = await readEnvironment(env)
   const gate = createPairgate(standalone.options)
   await gate.migrate()
-  const server = await listen(gate, standalone)
+  const { hostname, port } = standalone
+  const server = await listen(gate, { hostname, port }).catch(async (error: Error) => {
+    await gate.close()
+    throw new PairgateError(
+      'ERR_PAIRGATE_ENVIRONMENT',
+      `Cannot listen on ${hostname}:${port} (HOST, PORT): ${error.message}`,
+    )
+  })
   greet(standalone)
   return async () => {
     await server.close()

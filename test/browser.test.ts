@@ -265,6 +265,20 @@ describe.skipIf(!browser)('the first answer stays', () => {
     expect(gate.rows("SELECT kind FROM credentials WHERE kind = 'api_key'")).toHaveLength(1)
   })
 
+  test('PC-10 the same form sent twice at the same moment allows once', async () => {
+    const { gate, cli, person, decided } = await review()
+    const inputs = await person.page.locator('main input[type=hidden]').all()
+    const names = await Promise.all(inputs.map((input) => input.getAttribute('name')))
+    const values = await Promise.all(inputs.map((input) => input.inputValue()))
+    const form = { ...Object.fromEntries(names.map((name, i) => [name, values[i]])), decision: 'allow' }
+    const { request } = person.page.context()
+    const send = () => request.post(`${gate.base}/device`, { form, headers: { origin: gate.base } })
+    const answers = await Promise.all([send(), send(), send()])
+    expect(answers.map((answer) => answer.status()).sort()).toEqual([200, 409, 409])
+    expect(decided()).toEqual([{ type: 'approved' }])
+    expect((await pollDevice(gate, cli.device_code)).body).toMatchObject({ token_type: 'Bearer' })
+  })
+
   test('PC-10 reloading the answer does not answer twice', async () => {
     const { person, decided } = await review()
     await person.press('Allow')

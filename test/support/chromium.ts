@@ -10,9 +10,6 @@ const PLACES = [
   '/usr/bin/chromium-headless-shell',
 ]
 
-/** Where Chromium is, if it is anywhere. */
-export const CHROMIUM = PLACES.find((path) => existsSync(path))
-
 /** Starts the browser; in CI its absence is a failure, elsewhere one loud line. */
 export async function launchChromium(): Promise<Browser | null> {
   const executablePath = PLACES.find((path) => existsSync(path))

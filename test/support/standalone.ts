@@ -10,7 +10,15 @@ import { fileURLToPath } from 'node:url'
 import { createBrowser, type TestBrowser } from './gate.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const TSX = join(ROOT, 'node_modules/tsx/dist/cli.mjs')
+
+/** How each runtime starts the server, as the README has it. */
+const COMMANDS = {
+  node: [process.execPath, join(ROOT, 'node_modules/tsx/dist/cli.mjs'), join(ROOT, 'examples/serve.ts')],
+  deno: [join(ROOT, `node_modules/@deno/linux-${process.arch}-glibc/deno`), 'task', 'serve'],
+} as const
+
+/** What the server can run on. */
+export type Runtime = keyof typeof COMMANDS
 
 /** A running server. */
 export interface StandaloneServer {
@@ -43,7 +51,7 @@ function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Starts `examples/serve.ts`, as `npm start` does.
+ * Starts `examples/serve.ts`, as `npm start` and `deno task serve` do.
  *
  * @param env Settings beside `PORT` and `DATABASE_URL`, which are made up.
  * @param mount Path of the base URL, such as `/auth`; empty for the root.
@@ -52,12 +60,14 @@ function plainEnvironment(): NodeJS.ProcessEnv {
 export async function startStandalone(
   env: Readonly<Record<string, string>> = {},
   mount = '',
+  runtime: Runtime = 'node',
 ): Promise<StandaloneServer> {
   const directory = mkdtempSync(join(tmpdir(), 'pairgate-'))
   const file = join(directory, 'test.db')
   const port = await findFreePort()
   const base = `http://127.0.0.1:${port}${mount}`
-  const child = spawn(process.execPath, [TSX, join(ROOT, 'examples/serve.ts')], {
+  const [program, ...args] = COMMANDS[runtime]
+  const child = spawn(program, args, {
     cwd: ROOT,
     env: {
       ...plainEnvironment(),
