@@ -13,7 +13,7 @@ import { type AppContext, type AppEnv, type Handler, mediaType, route } from './
 import { PairgateError } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
-import { MESSAGES } from './pages/message.tsx'
+import { MESSAGES, type Message } from './pages/message.tsx'
 import { createRouter, type RouterContext, retryAfterHeader } from './router.ts'
 
 /** Longest body that is read, in bytes. */
@@ -52,8 +52,16 @@ async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | key
   return body
 }
 
-function protect(deps: Deps, response: Response): Response {
-  const headers = {
+/** Chromium holds the redirect after a form against `form-action` too, so the gateway's sign-in is named there. */
+function contentSecurityPolicy({ config: { baseUrl, origin, signInUrl } }: Deps): string {
+  const signIn = signInUrl ? new URL(signInUrl(baseUrl), origin).origin : origin
+  const formAction = signIn === origin ? "'self'" : `'self' ${signIn}`
+  return `default-src 'none'; style-src ${STYLE_HASH}; form-action ${formAction}; frame-ancestors 'none'; base-uri 'none'`
+}
+
+/** The headers of every answer. */
+function protectiveHeaders(deps: Deps): [string, string][] {
+  return Object.entries({
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     // with no-referrer Chromium sends `Origin: null` with our own forms
@@ -61,22 +69,15 @@ function protect(deps: Deps, response: Response): Response {
     'X-Frame-Options': 'DENY',
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Cross-Origin-Resource-Policy': 'same-origin',
-    'Content-Security-Policy': `default-src 'none'; style-src ${STYLE_HASH}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
+    'Content-Security-Policy': contentSecurityPolicy(deps),
     ...(deps.config.isSecure && { 'Strict-Transport-Security': 'max-age=31536000' }),
-  }
-  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
-  return response
+  })
 }
 
 const isProgram = (c: AppContext) => !c.req.header('accept')?.includes('text/html')
 
 /** Says what went wrong in the caller's language: JSON for programs, a page for people. */
-function failure(
-  deps: Deps,
-  c: AppContext,
-  message: (typeof MESSAGES)[keyof typeof MESSAGES] | Parameters<typeof showMessage>[2],
-  code: string,
-) {
+function failure(deps: Deps, c: AppContext, message: Message, code: string) {
   if (!isProgram(c)) return showMessage(deps, c, message)
   return c.json({ error: code, error_description: message.text }, message.status)
 }
@@ -147,6 +148,7 @@ export function createApp(
   ready: () => Promise<void>,
 ): (request: Request, peer: string | undefined) => Promise<Response> {
   const { basePath } = deps.config
+  const headers = protectiveHeaders(deps)
   const app = new Hono<AppEnv>()
   app.onError(onError(deps))
   app.notFound((c) => failure(deps, c, MESSAGES.no_such_page, 'not_found'))
@@ -174,6 +176,8 @@ export function createApp(
 
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)
-    return protect(deps, await app.fetch(request, { caller, peer }))
+    const response = await app.fetch(request, { caller, peer })
+    for (const [name, value] of headers) response.headers.set(name, value)
+    return response
   }
 }

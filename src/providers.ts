@@ -33,8 +33,9 @@ export interface Provider {
   /** The URL to send the browser to; rejects with `ERR_PAIRGATE_SIGN_IN` if the provider is out of reach. */
   authorize(transaction: Transaction): Promise<URL>
   /**
-   * Turns the query that came back into an identity; rejects with `ERR_PAIRGATE_SIGN_IN` if the person cancelled or
-   * the answer is not believed: its message is for people, its cause's for logs, without codes, tokens and secrets.
+   * Turns the query that came back into an identity; rejects with `ERR_PAIRGATE_SIGN_IN_CANCELLED` if
+   * the person cancelled, with `ERR_PAIRGATE_SIGN_IN` if the answer is not believed: its message is for people, its
+   * cause's for logs, without codes, tokens and secrets.
    */
   callback(currentUrl: URL, transaction: Transaction): Promise<ProviderIdentity>
 }
@@ -128,8 +129,11 @@ async function attempt<T>(name: string, step: () => Promise<T>): Promise<T> {
   } catch (error) {
     const { code, error: reason } = error as { code?: unknown; error?: unknown }
     const isCancelled = code === 'OAUTH_AUTHORIZATION_RESPONSE_ERROR' && reason === 'access_denied'
-    const message = isCancelled ? `Sign-in was cancelled at ${name}` : `Sign-in at ${name} did not work`
-    return fail(message, new Error(explain(error)))
+    const cause = new Error(explain(error))
+    if (isCancelled) {
+      throw new PairgateError('ERR_PAIRGATE_SIGN_IN_CANCELLED', `Sign-in was cancelled at ${name}`, cause)
+    }
+    return fail(`Sign-in at ${name} did not work`, cause)
   }
 }
 

@@ -113,7 +113,7 @@ describe.skipIf(!browser)('the whole way, with scripts off', () => {
     await person.page.goto(cli.login_url)
     await person.press('Continue with GitHub')
     await person.press('Cancel')
-    await person.see('Sign-in failed')
+    await person.see('Sign-in cancelled')
     expect(await person.text()).toContain('Sign-in was cancelled at GitHub')
     await person.press('Sign in')
     await person.press('Continue with GitHub')

@@ -211,6 +211,7 @@ describe('identify', () => {
     expect(away.headers.get('location')).toBe(
       `https://login.example/?back=${encodeURIComponent(start.verification_uri_complete)}`,
     )
+    expect(away.headers.get('content-security-policy')).toContain("form-action 'self' https://login.example;")
     person.cookies.set('gateway', 'alice')
     expect(await (await person.decide(start.verification_uri_complete, 'allow')).text()).toContain('Allowed')
     const { body } = await pollDevice(t, start.device_code)

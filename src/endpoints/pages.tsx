@@ -124,9 +124,10 @@ function signInMessage(failure: SignInFailure): Message {
     case 'not_found':
       return MESSAGES.no_such_page
     case 'sign_in_failed':
+    case 'sign_in_cancelled':
       return {
-        title: 'Sign-in failed',
-        status: 502,
+        title: failure.status === 'sign_in_failed' ? 'Sign-in failed' : 'Sign-in cancelled',
+        status: failure.status === 'sign_in_failed' ? 502 : 400,
         text: `${failure.message}. Please try again.`,
         link: { path: `/sign-in?${new URLSearchParams({ next: failure.next })}`, text: 'Sign in' },
       }

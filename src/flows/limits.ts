@@ -33,9 +33,13 @@ export async function recordLimitHit(
   await recordEvent(deps, caller, 'limit_hit', { ...about, detail: limit.key })
 }
 
-/** Gives back what was counted at `takenAt` (epoch ms). */
+/** Gives back what was counted at `takenAt` (epoch ms). A failure stops nobody: time gives it back as well. */
 export async function releaseLimits(deps: Deps, limits: readonly Limit[], takenAt: number): Promise<void> {
-  for (const limit of limits) await deps.store.releaseLimit(limit.key, bucketAt(limit, takenAt))
+  try {
+    for (const limit of limits) await deps.store.releaseLimit(limit.key, bucketAt(limit, takenAt))
+  } catch (error) {
+    deps.log.error('A counter could not be given back', { error })
+  }
 }
 
 /** Tells whether a limit has no room left, without counting. */

