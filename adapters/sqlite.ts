@@ -13,7 +13,8 @@ import {
 } from 'kysely'
 import type { Store } from '../src/mod.ts'
 import type { Tables } from './migrations.ts'
-import { type SqlDialect, sqlStore } from './sql_store.ts'
+import type { SqlDialect } from './sql_run.ts'
+import { sqlStore } from './sql_store.ts'
 
 /** The part of `DatabaseSync` that is used here. */
 export interface SqliteDatabase {

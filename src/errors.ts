@@ -6,7 +6,6 @@ export type PairgateErrorCode =
   | 'ERR_PAIRGATE_ENVIRONMENT'
   | 'ERR_PAIRGATE_SIGN_IN'
   | 'ERR_PAIRGATE_SIGN_IN_CANCELLED'
-  | 'ERR_PAIRGATE_STORE'
   | 'ERR_PAIRGATE_STORE_UNAVAILABLE'
 
 /** The one error class of pairgate. */

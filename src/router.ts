@@ -12,11 +12,11 @@ import { isRefusal, type Refusal } from './core/outcome.ts'
 import { requestSite } from './core/same_origin.ts'
 import { PairgateError } from './errors.ts'
 import { decideGrant, type GrantReference, reviewGrant } from './flows/approval.ts'
+import { findViewer, signOut } from './flows/browser.ts'
 import { authenticateBearer, bearerToken, describe, endCredential } from './flows/credentials.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
 import { redeemVerifier, startPair } from './flows/paircode.ts'
-import { findViewer, signOut } from './flows/sign_in.ts'
 
 /** What the router needs to know of a request. */
 export interface RouterContext {

@@ -8,18 +8,10 @@ import type { Params } from '../core/form.ts'
 import type { DecideOutcome, Refusal } from '../core/outcome.ts'
 import { requestSite, safeReturnPath } from '../core/same_origin.ts'
 import { decideGrant, type GrantReference, reviewGrant } from '../flows/approval.ts'
+import { devSignIn, findViewer, type SignInStep, signOut } from '../flows/browser.ts'
+import { getCookie, setCookie } from '../flows/cookies.ts'
 import type { Deps } from '../flows/deps.ts'
-import {
-  devSignIn,
-  findViewer,
-  finishSignIn,
-  getCookie,
-  type SignInFailed,
-  type SignInStep,
-  setCookie,
-  signOut,
-  startSignIn,
-} from '../flows/sign_in.ts'
+import { finishSignIn, type SignInFailed, startSignIn } from '../flows/sign_in.ts'
 import { base64url, sign, verifySignature } from '../hash.ts'
 import { EnterCodePage } from '../pages/enter_code.tsx'
 import type { PageContext } from '../pages/layout.tsx'

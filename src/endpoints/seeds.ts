@@ -8,11 +8,12 @@
 
 import { requestSite } from '../core/same_origin.ts'
 import { decideGrant } from '../flows/approval.ts'
+import { findViewer } from '../flows/browser.ts'
 import { collect } from '../flows/collect.ts'
+import { getCookie, setCookie } from '../flows/cookies.ts'
 import { type Authenticated, verifySecret } from '../flows/credentials.ts'
 import type { Deps } from '../flows/deps.ts'
 import { startPair } from '../flows/paircode.ts'
-import { findViewer, getCookie, setCookie } from '../flows/sign_in.ts'
 import { s256 } from '../hash.ts'
 import { SEED_CLIENT } from '../options.ts'
 import { type AppContext, type Handler, readForm, readQuery } from './route.ts'

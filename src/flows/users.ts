@@ -1,9 +1,9 @@
 /** The operator's switch for one person. @module */
 
 import type { UserIdentity } from '../store.ts'
+import { userId } from './browser.ts'
 import type { Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
-import { userId } from './sign_in.ts'
 
 /**
  * Disables or enables a person. Disabling ends everything of theirs at once: each credential is checked against it

@@ -1,0 +1,116 @@
+/** Who is at the browser: the gateway's session or pairgate's own, its start and its end, and the dev sign-in. @module */
+
+import { safeReturnPath } from '../core/same_origin.ts'
+import { createSecret, secretHint } from '../core/secret.ts'
+import { cleanLabel } from '../core/text.ts'
+import { PairgateError } from '../errors.ts'
+import { base64url, sha256Hex } from '../hash.ts'
+import type { Identity } from '../options.ts'
+import type { ProviderIdentity } from '../providers.ts'
+import type { User } from '../store.ts'
+import { getCookie, setCookie } from './cookies.ts'
+import { endCredential, verifySecret } from './credentials.ts'
+import type { Caller, Deps } from './deps.ts'
+import { recordEvent } from './events.ts'
+
+/** Who vouches for the names of the dev sign-in: nobody. */
+export const DEV_ISSUER = 'urn:pairgate:dev'
+
+/** What a browser gets to keep after a step: the path to go to, and a cookie. */
+export interface SignInStep {
+  readonly location: string
+  readonly cookies: readonly string[]
+}
+
+/** The id that a person has in the store: issuer and subject, nothing else. */
+export function userId(identity: { issuer: string; subject: string }): string {
+  return sha256Hex(JSON.stringify([identity.issuer, identity.subject]))
+}
+
+function toUser(identity: Identity & { issuer: string }): Omit<User, 'disabled_at'> {
+  const { issuer, subject } = identity
+  for (const part of [issuer, subject]) {
+    if (typeof part !== 'string' || part === '' || part.length > 255 || !part.isWellFormed()) {
+      throw new PairgateError(
+        'ERR_PAIRGATE_SIGN_IN',
+        'An identity must have an issuer and a subject of 1-255 characters',
+      )
+    }
+  }
+  return {
+    id: userId({ issuer, subject }),
+    issuer,
+    subject,
+    name: cleanLabel(identity.name),
+    email: cleanLabel(identity.email),
+  }
+}
+
+/** Tells who is signed in at this browser: the gateway's session says it, or our own cookie; null for nobody. */
+export async function findViewer(deps: Deps, request: Request): Promise<User | null> {
+  const { identify, baseUrl } = deps.config
+  if (identify) {
+    const identity = await identify(request)
+    if (!identity) return null
+    const user = toUser({ ...identity, issuer: identity.issuer ?? baseUrl })
+    const known = await deps.store.findUser(user.id)
+    return { ...user, disabled_at: known?.disabled_at ?? null }
+  }
+  const cookie = getCookie(deps, request, 'session')
+  return cookie ? ((await verifySecret(deps, cookie, ['browser']))?.user ?? null) : null
+}
+
+/** Signs a browser in: a fresh secret each time, and the end of the one it had. */
+export async function startBrowserSession(
+  deps: Deps,
+  caller: Caller,
+  identity: ProviderIdentity,
+  next: string,
+): Promise<SignInStep | { status: 'user_disabled' }> {
+  const user = toUser(identity)
+  const now = deps.now()
+  await deps.store.upsertUser(user, now)
+  if ((await deps.store.findUser(user.id))?.disabled_at != null) return { status: 'user_disabled' }
+  await endBrowserSession(deps, caller)
+  const secret = createSecret(deps.random, 'browser')
+  const id = base64url(deps.random(16))
+  await deps.store.insertCredential({
+    id,
+    kind: 'browser',
+    user_id: user.id,
+    grant_id: null,
+    client_id: null,
+    secret_hash: sha256Hex(secret),
+    hint: secretHint(secret),
+    name: 'Browser',
+    scope: '',
+    remote_address: caller.remoteAddress,
+    created_at: now,
+    expires_at: now + deps.config.browserSeconds * 1000,
+  })
+  await recordEvent(deps, caller, 'signed_in', { user, credential_id: id })
+  return { location: next, cookies: [setCookie(deps, 'session', secret, deps.config.browserSeconds)] }
+}
+
+async function endBrowserSession(deps: Deps, caller: Caller): Promise<void> {
+  const cookie = getCookie(deps, caller.request, 'session')
+  if (cookie) await endCredential(deps, caller, cookie)
+}
+
+/** Signs the browser out, on the server too. */
+export async function signOut(deps: Deps, caller: Caller): Promise<SignInStep> {
+  await endBrowserSession(deps, caller)
+  return { location: safeReturnPath(null, deps.config.baseUrl), cookies: [setCookie(deps, 'session', '', 0)] }
+}
+
+/** Signs in whatever name was typed; only where `devSignIn` is on, which is on loopback. */
+export async function devSignIn(
+  deps: Deps,
+  caller: Caller,
+  form: { username: string; next?: string | undefined },
+) {
+  const username = cleanLabel(form.username)
+  if (!username) return { status: 'invalid_request', description: 'Type a name' } as const
+  const identity = { issuer: DEV_ISSUER, subject: username, name: username }
+  return await startBrowserSession(deps, caller, identity, safeReturnPath(form.next, deps.config.baseUrl))
+}
