@@ -212,6 +212,10 @@ describe('identify', () => {
       `https://login.example/?back=${encodeURIComponent(start.verification_uri_complete)}`,
     )
     expect(away.headers.get('content-security-policy')).toContain("form-action 'self' https://login.example;")
+    const signIn = await person.get('/sign-in?next=/pair/x')
+    expect(signIn.headers.get('location')).toBe(
+      `https://login.example/?back=${encodeURIComponent(`${BASE}/pair/x`)}`,
+    )
     person.cookies.set('gateway', 'alice')
     expect(await (await person.decide(start.verification_uri_complete, 'allow')).text()).toContain('Allowed')
     const { body } = await pollDevice(t, start.device_code)

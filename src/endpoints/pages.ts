@@ -1,0 +1,32 @@
+/** The pages: server-rendered, no script needed, nothing decided on a GET. @module */
+
+import type { Hono } from 'hono'
+import type { Deps } from '../flows/deps.ts'
+import { MESSAGES } from '../pages/message.tsx'
+import { showMessage } from './page.tsx'
+import { deviceDecision, devicePage, pairDecision, pairPage } from './review.tsx'
+import { type AppEnv, type Handler, route } from './route.ts'
+import { devSignInForm, providerCallback, providerStart, signInPage, signOutForm } from './sign_in.tsx'
+
+const wrongMethod =
+  (deps: Deps): Handler =>
+  (c) =>
+    showMessage(deps, c, { ...MESSAGES.bad_request, status: 405, text: 'This page cannot be used that way.' })
+
+/** Adds every page. */
+export function addPages(deps: Deps, app: Hono<AppEnv>): void {
+  const { basePath } = deps.config
+  const add = (path: string, methods: Parameters<typeof route>[3]) =>
+    route(deps, app, basePath + path, methods, wrongMethod(deps))
+  add('/', { GET: (c) => c.redirect(`${basePath}/device`, 302) })
+  add('/device', { GET: devicePage(deps), POST: deviceDecision(deps) })
+  add('/oauth/device/verify', {
+    GET: (c) => c.redirect(`${basePath}/device${new URL(c.req.url).search}`, 302),
+  })
+  add('/pair/:paircode', { GET: pairPage(deps), POST: pairDecision(deps) })
+  add('/sign-in', { GET: signInPage(deps) })
+  add('/sign-in/dev', { POST: devSignInForm(deps) })
+  add('/sign-in/:provider', { GET: providerStart(deps) })
+  add('/sign-in/callback/:provider', { GET: providerCallback(deps) })
+  add('/sign-out', { POST: signOutForm(deps) })
+}
