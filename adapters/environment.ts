@@ -29,7 +29,10 @@ const isLoopback = (hostname: string) =>
 
 function readPort(text = '8787'): number {
   const port = Number(text)
-  return /^\d{1,5}$/.test(text) && port < 65_536 ? port : refuse(`PORT must be 0 to 65535, got "${text}"`)
+  // 0 would leave the base URL without the port that people can reach
+  return /^\d{1,5}$/.test(text) && port > 0 && port < 65_536
+    ? port
+    : refuse(`PORT must be 1 to 65535, got "${text}"`)
 }
 
 function readSwitch(env: Environment, name: string): boolean | undefined {

@@ -36,9 +36,9 @@ export interface ClientOptions {
 
 /** How often things may happen. A limit counts for an IPv4 address or an IPv6 /64, over all instances. */
 export interface LimitOptions {
-  /** Logins started per address in a minute. Default 60. */
+  /** Logins started per address in a minute. Default 120. */
   readonly startPerMinute?: number | undefined
-  /** Logins of one flow waiting for a decision, per address. Default 100. */
+  /** Logins of one flow waiting for a decision, per address. Default 200. */
   readonly pendingPerAddress?: number | undefined
   /** Logins of one flow waiting for a decision, in all. Default 10000. */
   readonly pendingTotal?: number | undefined
@@ -152,8 +152,8 @@ const schema = v.strictObject({
   browserIdleSeconds: seconds(60, month, 7_200),
   limits: v.optional(
     v.strictObject({
-      startPerMinute: count(60),
-      pendingPerAddress: count(100),
+      startPerMinute: count(120),
+      pendingPerAddress: count(200),
       pendingTotal: count(10_000),
       wrongCodesPerAccount: count(10),
       wrongCodesPerAddress: count(30),

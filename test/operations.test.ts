@@ -182,6 +182,7 @@ describe('the environment', () => {
       ],
       [{ DATABASE_URL: 'postgres://x' }, /DATABASE_URL/],
       [{ DATABASE_URL: 'sqlite::memory:', PORT: 'x' }, /PORT/],
+      [{ DATABASE_URL: 'sqlite::memory:', PORT: '0' }, /PORT/],
       [{ DATABASE_URL: 'sqlite::memory:', PAIRGATE_SEED_COMPAT: 'yes' }, /PAIRGATE_SEED_COMPAT/],
       [{ DATABASE_URL: 'sqlite::memory:', PAIRGATE_GITHUB_CLIENT_ID: 'x' }, /PAIRGATE_GITHUB_CLIENT_SECRET/],
       [
