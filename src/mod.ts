@@ -1,5 +1,6 @@
 /** pairgate: gives a gateway that already knows its users a login for command-line apps. @module */
 
+export { SECRET_PATTERN } from './core/secret.ts'
 export { PairgateError, type PairgateErrorCode } from './errors.ts'
 export type { Authenticated } from './flows/credentials.ts'
 export type { ClientOptions, Identify, Identity, LimitOptions, PairgateOptions } from './options.ts'

@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { sqlite } from '../adapters/sqlite.ts'
+import { secretKind } from '../src/core/secret.ts'
+import { SECRET_PATTERN } from '../src/mod.ts'
 import { BASE, createTestGate, pollDevice, pollPair, SECRET, startDevice, startPair } from './support/gate.ts'
 
 const NEW_SECRET = 'new-secret-new-secret-new-secret-new'
@@ -175,6 +177,23 @@ describe('kinds', () => {
       ])
     }
     expect((await read(`Basic ${btoa(`:${key}`)}`)).status).toBe(401)
+  })
+
+  test('KEY-01 every credential that is handed out fits the published pattern, and a typo never does', async () => {
+    const t = createTestGate()
+    const [device, pair] = [await startDevice(t), await startPair(t)]
+    const person = t.browser()
+    await person.signIn('alice')
+    await person.decide(device.verification_uri_complete, 'allow')
+    await person.decide(pair.login_url, 'allow')
+    const pattern = new RegExp(`^${SECRET_PATTERN}$`)
+    for (const { body } of [await pollDevice(t, device.device_code), await pollPair(t, pair.verifier)]) {
+      const secret = String(body.access_token)
+      expect(secret).toMatch(pattern)
+      const typo = secret.slice(0, 20) + (secret[20] === 'A' ? 'B' : 'A') + secret.slice(21)
+      expect(secretKind(secret)).not.toBeNull()
+      expect(secretKind(typo)).toBeNull()
+    }
   })
 
   test('KEY-06 revocation: POST, immediate, 200 for unknown, bound to its client', async () => {

@@ -24,7 +24,7 @@ export function randomString(random: Random, alphabet: string, length: number): 
 }
 
 /** The longest label kept, in characters. */
-export const LABEL_LENGTH = 64
+const LABEL_LENGTH = 64
 
 // controls, direction marks and overrides, line separators, zero-width and other characters that show nothing
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu

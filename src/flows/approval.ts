@@ -91,7 +91,7 @@ function codeOf(grant: Grant): string {
   return grant.user_code ? formatUserCode(grant.user_code) : (grant.match_code ?? '')
 }
 
-/** Shows a request to the person who may decide it. Changes nothing. */
+/** Shows a request to the person who may decide it. Only wrong codes leave a trace. */
 export async function reviewGrant(
   deps: Deps,
   caller: Caller,
