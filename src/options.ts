@@ -54,8 +54,8 @@ export interface LimitOptions {
 export interface PairgateOptions {
   /** The public URL that pairgate is reached under, path included. https, or http on loopback. */
   readonly baseUrl: string
-  /** Signing secrets of at least 32 bytes: the first signs, all verify. */
-  readonly secrets: readonly string[]
+  /** Signing secrets of at least 32 bytes: the first signs, all verify. An undefined one, as from an unset variable, is refused. */
+  readonly secrets: readonly (string | undefined)[]
   /** Where everything is kept, for example `sqlite('pairgate.db')`. */
   readonly database: Store
   /** Tells who is signed in at the gateway. Use this or `signIn`. */
@@ -122,7 +122,7 @@ const callback = <T>() => v.custom<T>((value) => typeof value === 'function', 'm
 const schema = v.strictObject({
   baseUrl: v.string(),
   secrets: v.pipe(
-    v.array(v.pipe(v.string(), v.minBytes(32, 'must have at least 32 bytes'))),
+    v.array(v.pipe(v.string('is not set'), v.minBytes(32, 'must have at least 32 bytes'))),
     v.minLength(1, 'must hold at least one secret'),
   ),
   database: v.custom<Store>(

@@ -124,6 +124,7 @@ describe('OPS-06 a wrong setting refuses to start', () => {
     ['a base URL with a query', { baseUrl: `${BASE}/?x=1` }, /query/],
     ['no secret', { secrets: [] }, /secrets/],
     ['a short secret', { secrets: ['short'] }, /32 bytes/],
+    ['a secret from an unset variable', { secrets: [undefined] }, /secrets.0.*not set/],
     ['a short old secret', { secrets: [SECRET, 'short'] }, /32 bytes/],
     ['dev sign-in on a public URL', { baseUrl: 'https://gateway.example' }, /devSignIn/],
     ['nobody could sign in', { devSignIn: false }, /Nobody could sign in/],
