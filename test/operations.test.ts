@@ -87,6 +87,7 @@ describe('logs', () => {
     expect(lines).toHaveLength(rows.length)
     const approved = lines.find(({ properties }) => properties.event === 'approved')
     expect(approved?.properties.user).toEqual({ issuer: 'urn:pairgate:dev', subject: 'alice' })
+    expect(lines.slice(2).filter(({ properties }) => properties.user === undefined)).toEqual([])
   })
 
   test('DF-19 a lifetime outside 300-900 s, and the seed switch, are warned about at the start', () => {

@@ -128,7 +128,7 @@ describe('STO-04 each transition is one guarded statement', () => {
       expect(ofTable(deciding, 'credentials')).toEqual([])
       if (decision === 'deny') continue
       const collecting = await t.during(() => poll(t.send, login, door))
-      expect(verbs(collecting)).toEqual(['SELECT', 'INSERT', 'INSERT'])
+      expect(verbs(collecting)).toEqual(['SELECT', 'INSERT', 'SELECT', 'INSERT'])
       expect(ofTable(collecting, 'grants')).toHaveLength(1)
       const issue = only(collecting, 'credentials')
       expect(issue).toMatch(/^insert into "credentials" \([^()]*\) select [^()]* from "grants" /)

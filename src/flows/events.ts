@@ -1,7 +1,7 @@
 /** The audit trail: one row and one log line for each thing that happened. @module */
 
 import { base64url } from '../hash.ts'
-import type { AuditEvent, EventType, UserIdentity } from '../store.ts'
+import type { AuditEvent, EventType, User, UserIdentity } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
 
 /** What an event is about; every part is optional. */
@@ -12,6 +12,11 @@ export interface EventSubject {
   readonly grant_id?: string | null | undefined
   readonly credential_id?: string | null | undefined
   readonly detail?: string | undefined
+}
+
+/** The person behind an id, for the log line; null when that cannot be found out now. */
+async function findOwner(deps: Deps, userId: string | null | undefined): Promise<User | null> {
+  return userId ? await deps.store.findUser(userId).catch(() => null) : null
 }
 
 /**
@@ -36,10 +41,14 @@ export async function recordEvent(
     request_id: caller?.requestId ?? null,
     detail: about.detail ?? null,
   }
-  const user = about.user && { issuer: about.user.issuer, subject: about.user.subject }
+  const user = about.user ?? (await findOwner(deps, about.user_id))
   const { id: _id, at: _at, type: _type, ...columns } = event
   const known = Object.fromEntries(Object.entries(columns).filter(([, value]) => value !== null))
-  deps.log.info(`audit: ${type}`, { event: type, ...known, ...(user && { user }) })
+  deps.log.info(`audit: ${type}`, {
+    event: type,
+    ...known,
+    ...(user && { user: { issuer: user.issuer, subject: user.subject } }),
+  })
   try {
     await deps.store.insertEvent(event)
   } catch (error) {
