@@ -4,7 +4,15 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { github, google, oidc, PairgateError, type PairgateOptions, type Provider } from '../src/mod.ts'
+import {
+  github,
+  google,
+  isLoopbackHost,
+  oidc,
+  PairgateError,
+  type PairgateOptions,
+  type Provider,
+} from '../src/mod.ts'
 import { sqlite } from './sqlite.ts'
 
 /** Environment variables by name. */
@@ -23,9 +31,6 @@ export interface Standalone {
 function refuse(message: string): never {
   throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', message)
 }
-
-const isLoopback = (hostname: string) =>
-  hostname === 'localhost' || hostname === '::1' || hostname.startsWith('127.')
 
 function readPort(text = '8787'): number {
   const port = Number(text)
@@ -58,8 +63,12 @@ function readSecrets(env: Environment, file: string, mayCreate: boolean): string
     )
   if (file === ':memory:') return [randomBytes(32).toString('base64url')]
   const path = `${file}.secret`
-  if (!existsSync(path))
+  try {
     writeFileSync(path, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    // there already, perhaps since this moment: another process that starts made it
+    if (!existsSync(path)) throw error
+  }
   return [readFileSync(path, 'utf8').trim()]
 }
 
@@ -114,9 +123,9 @@ async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions
 }
 
 /** The dev sign-in is on when nothing else is configured and nobody else can reach it. */
-function readDevSignIn(env: Environment, hostname: string, hasOther: boolean): boolean {
+function readDevSignIn(env: Environment, isLoopback: boolean, hasOther: boolean): boolean {
   const wanted = readSwitch(env, 'PAIRGATE_DEV_SIGN_IN')
-  const isSafe = isLoopback(hostname) && env.NODE_ENV !== 'production'
+  const isSafe = isLoopback && env.NODE_ENV !== 'production'
   if (wanted && !isSafe) {
     refuse('PAIRGATE_DEV_SIGN_IN signs in any name: it is refused off loopback and with NODE_ENV=production')
   }
@@ -133,9 +142,10 @@ export async function readEnvironment(env: Environment): Promise<Standalone> {
   const port = readPort(env.PORT || undefined)
   const file = readSqliteFile(env.DATABASE_URL || undefined)
   const shown = hostname.includes(':') ? `[${hostname}]` : hostname
+  const isLoopback = isLoopbackHost(shown)
   const baseUrl =
     env.PAIRGATE_BASE_URL ||
-    (isLoopback(hostname)
+    (isLoopback
       ? `http://${shown}:${port}`
       : refuse('PAIRGATE_BASE_URL is missing: off loopback the public URL must be set'))
   const further = await readConfigFile(env)
@@ -144,10 +154,7 @@ export async function readEnvironment(env: Environment): Promise<Standalone> {
   const trustedProxies = env.PAIRGATE_TRUSTED_PROXIES?.split(',')
     .map((range) => range.trim())
     .filter(Boolean)
-  const isLocal =
-    isLoopback(hostname) &&
-    URL.canParse(baseUrl) &&
-    isLoopback(new URL(baseUrl).hostname.replace(/^\[|\]$/g, ''))
+  const isLocal = isLoopback && URL.canParse(baseUrl) && isLoopbackHost(new URL(baseUrl).hostname)
   return {
     hostname,
     port,
@@ -161,7 +168,7 @@ export async function readEnvironment(env: Environment): Promise<Standalone> {
           : readSecrets(env, file, isLocal),
       database: sqlite(file),
       signIn,
-      devSignIn: readDevSignIn(env, hostname, signIn.length > 0 || further.identify !== undefined),
+      devSignIn: readDevSignIn(env, isLoopback, signIn.length > 0 || further.identify !== undefined),
       ...(seedCompat !== undefined && { seedCompat }),
       ...(trustedProxies && { trustedProxies }),
     },

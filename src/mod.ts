@@ -1,5 +1,6 @@
 /** pairgate: gives a gateway that already knows its users a login for command-line apps. @module */
 
+export { isLoopbackHost } from './core/address.ts'
 export { SECRET_PATTERN } from './core/secret.ts'
 export { PairgateError, type PairgateErrorCode } from './errors.ts'
 export type { Authenticated } from './flows/credentials.ts'

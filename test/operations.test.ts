@@ -178,6 +178,8 @@ describe('the environment', () => {
       [{ ...publicly, PAIRGATE_BASE_URL: undefined }, /PAIRGATE_BASE_URL/],
       [{ ...publicly, PAIRGATE_SECRET: undefined }, /PAIRGATE_SECRET/],
       [{ ...publicly, PAIRGATE_DEV_SIGN_IN: '1' }, /PAIRGATE_DEV_SIGN_IN/],
+      [{ ...publicly, PAIRGATE_DEV_SIGN_IN: '1', HOST: '127.evil.example' }, /PAIRGATE_DEV_SIGN_IN/],
+      [{ DATABASE_URL: 'sqlite::memory:', HOST: '127.evil.example' }, /PAIRGATE_BASE_URL/],
       [
         { DATABASE_URL: 'sqlite::memory:', NODE_ENV: 'production', PAIRGATE_DEV_SIGN_IN: '1' },
         /PAIRGATE_DEV_SIGN_IN/,
