@@ -21,19 +21,17 @@ const RETRIES = [5, 20, 80, 200]
 
 /** Runs a statement; a temporary failure is met with up to four more tries, then with `ERR_PAIRGATE_STORE_UNAVAILABLE`. */
 export async function withRetries<T>(dialect: SqlDialect, statement: () => Promise<T>): Promise<T> {
-  for (const delay of RETRIES) {
+  for (let tries = 0; ; tries++) {
     try {
       return await statement()
     } catch (error) {
       if (!dialect.isTemporary(error)) throw error
+      const delay = RETRIES[tries]
+      if (delay === undefined) {
+        throw new PairgateError('ERR_PAIRGATE_STORE_UNAVAILABLE', 'The database does not answer', error)
+      }
       await new Promise((resolve) => setTimeout(resolve, delay * (1 + Math.random() / 2)))
     }
-  }
-  try {
-    return await statement()
-  } catch (error) {
-    if (!dialect.isTemporary(error)) throw error
-    throw new PairgateError('ERR_PAIRGATE_STORE_UNAVAILABLE', 'The database does not answer', error)
   }
 }
 

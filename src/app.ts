@@ -10,7 +10,14 @@ import { Hono } from 'hono'
 import { addOAuthEndpoints } from './endpoints/oauth.ts'
 import { showMessage } from './endpoints/page.tsx'
 import { addPages } from './endpoints/pages.ts'
-import { type AppContext, type AppEnv, type Handler, mediaType, route } from './endpoints/route.ts'
+import {
+  type AppContext,
+  type AppEnv,
+  type Handler,
+  type Methods,
+  mediaType,
+  route,
+} from './endpoints/route.ts'
 import { PairgateError } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
@@ -114,6 +121,8 @@ function checkHost(deps: Deps, c: AppContext): Response | null {
   )
 }
 
+const wrongMethod: Handler = (c) => c.text('Method not allowed', 405)
+
 function health(deps: Deps): Handler {
   return async (c) => {
     await deps.store.ping()
@@ -164,16 +173,13 @@ export function createApp(
     if (new URL(c.req.url).pathname !== `${basePath}/healthz`) await ready()
     return await next()
   })
-  route(deps, app, `${basePath}/healthz`, { GET: (c) => c.text('ok') }, (c) =>
-    c.text('Method not allowed', 405),
-  )
-  route(deps, app, `${basePath}/readyz`, { GET: health(deps) }, (c) => c.text('Method not allowed', 405))
+  const add = (path: string, methods: Methods) => route(deps, app, basePath + path, methods, wrongMethod)
+  add('/healthz', { GET: (c) => c.text('ok') })
+  add('/readyz', { GET: health(deps) })
   addOAuthEndpoints(deps, app)
   addPages(deps, app)
   const procedures = trpc(deps, ready)
-  route(deps, app, `${basePath}/trpc/*`, { GET: procedures, POST: procedures }, (c) =>
-    c.text('Method not allowed', 405),
-  )
+  add('/trpc/*', { GET: procedures, POST: procedures })
 
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)

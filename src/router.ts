@@ -93,8 +93,7 @@ function toTRPCError(refusal: Refusal): TRPCError {
 }
 
 function unwrap<T extends object>(outcome: T): Exclude<T, Refusal> {
-  if ('status' in outcome && isRefusal(outcome as { status: string }))
-    throw toTRPCError(outcome as unknown as Refusal)
+  if (isRefusal(outcome)) throw toTRPCError(outcome)
   return outcome as Exclude<T, Refusal>
 }
 

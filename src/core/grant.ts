@@ -63,15 +63,13 @@ export type PollDecision =
  * Decides what a poll is answered (RFC 8628 section 3.5). Only a pending grant is paced: a code that was decided or
  * has expired is answered at once.
  *
- * @param grant What the shown secret belongs to, if anything.
  * @param poll The client that asks, the time, and when this grant was polled last (epoch ms).
  */
 export function decidePoll(
-  grant: Grant | null,
+  grant: Grant,
   poll: { flow: Flow; client_id: string; now: number; last: number | undefined },
 ): PollDecision {
-  if (!grant || grant.flow !== poll.flow || grant.client_id !== poll.client_id)
-    return { status: 'invalid_grant' }
+  if (grant.flow !== poll.flow || grant.client_id !== poll.client_id) return { status: 'invalid_grant' }
   switch (grantState(grant, poll.now)) {
     case 'redeemed':
       return { status: 'invalid_grant' }

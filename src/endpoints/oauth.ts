@@ -3,14 +3,22 @@
 import type { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Params } from '../core/form.ts'
-import type { Refusal, TokenOutcome } from '../core/outcome.ts'
+import type { Refusal, TokenError, TokenOutcome } from '../core/outcome.ts'
 import { findViewer } from '../flows/browser.ts'
 import { authenticateBearer, bearerToken, describe, revokeToken } from '../flows/credentials.ts'
 import type { Deps } from '../flows/deps.ts'
-import { authorizeDevice, redeemDeviceCode } from '../flows/device.ts'
-import { redeemVerifier, startPair } from '../flows/paircode.ts'
+import { authorizeDevice, type DeviceAuthorizationResponse, redeemDeviceCode } from '../flows/device.ts'
+import { type PairStartResponse, redeemVerifier, startPair } from '../flows/paircode.ts'
 import { SEED_CLIENT } from '../options.ts'
-import { type AppContext, type AppEnv, type Handler, mediaType, readForm, route } from './route.ts'
+import {
+  type AppContext,
+  type AppEnv,
+  type Handler,
+  type Methods,
+  mediaType,
+  readForm,
+  route,
+} from './route.ts'
 import { findSeedSession, seedCliLogin, seedToken, seedVerifyAuthenticated } from './seeds.ts'
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -24,7 +32,7 @@ interface OAuthError {
 }
 
 /** The RFCs' words for each outcome that is not a success: the one place where they are chosen. */
-function toOAuthError(outcome: Exclude<TokenOutcome, { status: 'issued' }> | Refusal): OAuthError {
+function toOAuthError(outcome: TokenError | Refusal): OAuthError {
   const error = (code: string, text: string, http: ContentfulStatusCode = 400) => ({
     http,
     error: code,
@@ -95,10 +103,12 @@ function answerError(c: AppContext, failure: OAuthError): Response {
 }
 
 /** Answers a flow's outcome: 200 with its fields, or the RFC's error. */
-function answer(c: AppContext, outcome: object & { status?: string }): Response {
-  if (outcome.status === undefined) return c.json(outcome)
-  if (outcome.status !== 'issued')
-    return answerError(c, toOAuthError(outcome as Parameters<typeof toOAuthError>[0]))
+function answer(
+  c: AppContext,
+  outcome: DeviceAuthorizationResponse | PairStartResponse | TokenOutcome | Refusal,
+): Response {
+  if (!('status' in outcome)) return c.json(outcome)
+  if (outcome.status !== 'issued') return answerError(c, toOAuthError(outcome))
   const { status: _status, ...token } = outcome
   return c.json(token)
 }
@@ -266,8 +276,7 @@ function secured(deps: Deps): Handler {
 /** Adds the OAuth endpoints, the paircode endpoints and the metadata. */
 export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
   const { basePath, seedCompat } = deps.config
-  const add = (path: string, methods: Parameters<typeof route>[3]) =>
-    route(deps, app, path, methods, wrongMethod)
+  const add = (path: string, methods: Methods) => route(deps, app, path, methods, wrongMethod)
   const wellKnown = '/.well-known/oauth-authorization-server'
   for (const path of new Set([basePath + wellKnown, wellKnown + basePath])) add(path, { GET: metadata(deps) })
   add(`${basePath}/oauth/device/authorize`, { POST: deviceAuthorization(deps) })

@@ -5,7 +5,7 @@ import type { Deps } from '../flows/deps.ts'
 import { MESSAGES } from '../pages/message.tsx'
 import { showMessage } from './page.tsx'
 import { deviceDecision, devicePage, pairDecision, pairPage } from './review.tsx'
-import { type AppEnv, type Handler, route } from './route.ts'
+import { type AppEnv, type Handler, type Methods, route } from './route.ts'
 import { devSignInForm, providerCallback, providerStart, signInPage, signOutForm } from './sign_in.tsx'
 
 const wrongMethod =
@@ -16,7 +16,7 @@ const wrongMethod =
 /** Adds every page. */
 export function addPages(deps: Deps, app: Hono<AppEnv>): void {
   const { basePath } = deps.config
-  const add = (path: string, methods: Parameters<typeof route>[3]) =>
+  const add = (path: string, methods: Methods) =>
     route(deps, app, basePath + path, methods, wrongMethod(deps))
   add('/', { GET: (c) => c.redirect(`${basePath}/device`, 302) })
   add('/device', { GET: devicePage(deps), POST: deviceDecision(deps) })

@@ -23,6 +23,12 @@ function credentialName(grant: Grant, client: Client): string {
   return grant.user_code ? `${name} (${formatUserCode(grant.user_code)})` : name
 }
 
+async function refuseReplay(deps: Deps, caller: Caller, grant: Grant): Promise<TokenOutcome> {
+  const { id: grant_id, client_id, user_id } = grant
+  await recordEvent(deps, caller, 'replayed', { grant_id, client_id, user_id })
+  return { status: 'invalid_grant' }
+}
+
 async function issue(deps: Deps, caller: Caller, grant: Grant, client: Client): Promise<TokenOutcome> {
   const now = deps.now()
   const seconds = credentialSeconds(deps, grant.flow, client)
@@ -43,14 +49,11 @@ async function issue(deps: Deps, caller: Caller, grant: Grant, client: Client): 
     flow: grant.flow,
     now,
   })
-  const about = { user_id: grant.user_id, client_id: client.id, grant_id: grant.id }
-  if (result === 'already_issued') {
-    await recordEvent(deps, caller, 'replayed', about)
-    return { status: 'invalid_grant' }
-  }
+  if (result === 'already_issued') return await refuseReplay(deps, caller, grant)
   // the guard did not hold although the grant is approved: it expired this instant, or its user was disabled
   if (result === 'refused') return { status: grant.expires_at > now ? 'access_denied' : 'expired_token' }
-  await recordEvent(deps, caller, 'issued', { ...about, credential_id: id })
+  const about = { user_id: grant.user_id, client_id: client.id, grant_id: grant.id, credential_id: id }
+  await recordEvent(deps, caller, 'issued', about)
   const scope = grant.scope ? { scope: grant.scope } : {}
   return { status: 'issued', access_token: secret, token_type: 'Bearer', expires_in: seconds, ...scope }
 }
@@ -68,10 +71,10 @@ export async function collect(
   const client = findClient(deps, poll.flow, poll.client_id)
   if ('status' in client) return client
   const grant = await deps.store.findGrant({ secret_hash: sha256Hex(poll.secret) })
-  const now = deps.now()
-  const last = grant ? deps.recent.last(grant.id) : undefined
-  const decision = decidePoll(grant, { flow: poll.flow, client_id: client.id, now, last })
   if (!grant) return { status: 'invalid_grant' }
+  const now = deps.now()
+  const last = deps.recent.last(grant.id)
+  const decision = decidePoll(grant, { flow: poll.flow, client_id: client.id, now, last })
   switch (decision.status) {
     case 'issue':
       return await issue(deps, caller, grant, client)
@@ -83,14 +86,9 @@ export async function collect(
       deps.recent.note(grant.id, now)
       return decision
     case 'invalid_grant':
-      if (grant.credential_id && grant.client_id === client.id) {
-        await recordEvent(deps, caller, 'replayed', {
-          client_id: client.id,
-          grant_id: grant.id,
-          user_id: grant.user_id,
-        })
-      }
-      return { status: 'invalid_grant' }
+      return grant.credential_id && grant.client_id === client.id
+        ? await refuseReplay(deps, caller, grant)
+        : { status: 'invalid_grant' }
     default:
       return { status: decision.status }
   }
