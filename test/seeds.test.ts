@@ -2,12 +2,12 @@
 
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createPaircode, DEVICE_GRANT, type TestBrowser } from './support/gate.ts'
+import { createPaircode, DEVICE_GRANT } from './support/gate.ts'
 import { createSeedClients, hasHttpx, hasPython } from './support/seed_clients.ts'
 import {
+  createSecretNotes,
   findLeaks,
   type StandaloneServer,
-  signInAt,
   sqlBeside,
   startStandalone,
 } from './support/standalone.ts'
@@ -30,18 +30,8 @@ afterAll(async () => {
   }
 })
 
-/** Everything that neither the log nor the database may hold in clear, noted along the way. */
-const secrets: string[] = []
-const noted = (secret: string) => {
-  secrets.push(secret)
-  return secret
-}
-
-async function signedIn(name: string, server = compat): Promise<TestBrowser> {
-  const browser = await signInAt(server, name)
-  for (const value of browser.cookies.values()) noted(value)
-  return browser
-}
+const { secrets, noted, signIn } = createSecretNotes()
+const signedIn = (name: string, server = compat) => signIn(server, name)
 
 const answer = async (response: Response) => [response.status, await response.text()]
 

@@ -1,11 +1,11 @@
 /** The second seed's client and frontend, replayed over real sockets against the real standalone server. @module */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { TestBrowser } from './support/gate.ts'
+import type { DeviceStart, TestBrowser } from './support/gate.ts'
 import {
+  createSecretNotes,
   findLeaks,
   type StandaloneServer,
-  signInAt,
   sqlBeside,
   startStandalone,
 } from './support/standalone.ts'
@@ -19,18 +19,8 @@ afterAll(async () => {
   compat?.remove()
 })
 
-/** Everything that neither the log nor the database may hold in clear, noted along the way. */
-const secrets: string[] = []
-const noted = (secret: string) => {
-  secrets.push(secret)
-  return secret
-}
-
-async function signedIn(name: string, server = compat): Promise<TestBrowser> {
-  const browser = await signInAt(server, name)
-  for (const value of browser.cookies.values()) noted(value)
-  return browser
-}
+const { secrets, noted, signIn } = createSecretNotes()
+const signedIn = (name: string, server = compat) => signIn(server, name)
 
 const answer = async (response: Response) => [response.status, await response.text()]
 
@@ -42,20 +32,12 @@ const BODIES: [string, RequestInit][] = [
 ]
 
 describe('seed 2: device code to API key, as its client and frontend speak', () => {
-  interface Start {
-    device_code: string
-    user_code: string
-    verification_uri: string
-    verification_uri_complete: string
-    expires_in: number
-    interval: number
-  }
   const post = (path: string, init: RequestInit = {}) =>
     fetch(compat.base + path, { method: 'POST', ...init })
   const authorize = async (init: RequestInit = {}) => {
     const response = await post(AUTHORIZE, init)
     expect(response.status).toBe(200)
-    const start = (await response.json()) as Start
+    const start = (await response.json()) as DeviceStart
     noted(start.device_code)
     return start
   }

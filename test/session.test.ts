@@ -4,7 +4,16 @@ import { describe, expect, test } from 'vitest'
 import { sqlite } from '../adapters/sqlite.ts'
 import { secretKind } from '../src/core/secret.ts'
 import { SECRET_PATTERN } from '../src/mod.ts'
-import { BASE, createTestGate, pollDevice, pollPair, SECRET, startDevice, startPair } from './support/gate.ts'
+import {
+  BASE,
+  createTestGate,
+  pollDevice,
+  pollPair,
+  SECRET,
+  startDevice,
+  startPair,
+  type TestGate,
+} from './support/gate.ts'
 
 const NEW_SECRET = 'new-secret-new-secret-new-secret-new'
 
@@ -130,20 +139,26 @@ describe('browser session', () => {
   })
 })
 
+/** Somebody allows a login of each flow; an API key and a session come of it. */
+async function signInByBothFlows(t: TestGate): Promise<[string, string]> {
+  const [device, pair] = [await startDevice(t), await startPair(t)]
+  const person = t.browser()
+  await person.signIn('alice')
+  await person.decide(device.verification_uri_complete, 'allow')
+  await person.decide(pair.login_url, 'allow')
+  const key = (await pollDevice(t, device.device_code)).body.access_token
+  const session = (await pollPair(t, pair.verifier)).body.access_token
+  return [String(key), String(session)]
+}
+
 describe('kinds', () => {
   test('SES-06 KEY-05 a CLI’s session or key in a cookie is nobody and can approve nothing', async () => {
     const t = createTestGate()
-    const [device, pair] = [await startDevice(t), await startPair(t)]
-    const person = t.browser()
-    await person.signIn('alice')
-    await person.decide(device.verification_uri_complete, 'allow')
-    await person.decide(pair.login_url, 'allow')
-    const key = (await pollDevice(t, device.device_code)).body.access_token
-    const session = (await pollPair(t, pair.verifier)).body.access_token
+    const secrets = await signInByBothFlows(t)
     const victim = await startDevice(t)
-    for (const secret of [key, session]) {
+    for (const secret of secrets) {
       const thief = t.browser()
-      thief.cookies.set('pairgate-session', String(secret))
+      thief.cookies.set('pairgate-session', secret)
       expect((await thief.get(victim.verification_uri_complete)).status).toBe(303)
       expect((await thief.get('/secured')).status).toBe(401)
     }
@@ -180,15 +195,8 @@ describe('kinds', () => {
   })
 
   test('KEY-01 every credential that is handed out fits the published pattern, and a typo never does', async () => {
-    const t = createTestGate()
-    const [device, pair] = [await startDevice(t), await startPair(t)]
-    const person = t.browser()
-    await person.signIn('alice')
-    await person.decide(device.verification_uri_complete, 'allow')
-    await person.decide(pair.login_url, 'allow')
     const pattern = new RegExp(`^${SECRET_PATTERN}$`)
-    for (const { body } of [await pollDevice(t, device.device_code), await pollPair(t, pair.verifier)]) {
-      const secret = String(body.access_token)
+    for (const secret of await signInByBothFlows(createTestGate())) {
       expect(secret).toMatch(pattern)
       const typo = secret.slice(0, 20) + (secret[20] === 'A' ? 'B' : 'A') + secret.slice(21)
       expect(secretKind(secret)).not.toBeNull()

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, test } from 'vitest'
 import { memory } from '../adapters/memory.ts'
 import { sqlite } from '../adapters/sqlite.ts'
@@ -21,6 +22,21 @@ test('a SQLite file is readable for its owner only', async () => {
   await store.migrate()
   await store.close()
   expect(statSync(file).mode & 0o777).toBe(0o600)
+})
+
+test('a database that stays locked is ERR_PAIRGATE_STORE_UNAVAILABLE, and works again once it is free', async () => {
+  const file = join(folder, 'locked.db')
+  const store = sqlite(file)
+  await store.migrate()
+  const other = new DatabaseSync(file)
+  other.exec('BEGIN EXCLUSIVE')
+  await expect(store.takeLimit('locked', 1, 1)).rejects.toMatchObject({
+    code: 'ERR_PAIRGATE_STORE_UNAVAILABLE',
+  })
+  other.exec('COMMIT')
+  expect(await store.takeLimit('locked', 1, 1)).toBe(true)
+  other.close()
+  await store.close()
 })
 
 test('DF-16 two processes’ connections to one SQLite file: one winner', async () => {

@@ -125,6 +125,25 @@ export async function signInAt(server: StandaloneServer, name: string): Promise<
   return browser
 }
 
+/** Everything that neither the log nor the database may hold in clear, noted along the way. */
+export function createSecretNotes() {
+  const secrets: string[] = []
+  const noted = (secret: string) => {
+    secrets.push(secret)
+    return secret
+  }
+  return {
+    secrets,
+    noted,
+    /** Signs somebody in and notes the cookies. */
+    async signIn(server: StandaloneServer, name: string): Promise<TestBrowser> {
+      const browser = await signInAt(server, name)
+      for (const value of browser.cookies.values()) noted(value)
+      return browser
+    },
+  }
+}
+
 /** Finds out which secrets are in the log, or in clear in the database; call it after the server has stopped. */
 export function findLeaks(server: StandaloneServer, secrets: readonly string[]): string[] {
   const directory = dirname(server.file)
