@@ -1,9 +1,5 @@
-/** The standalone server's settings: environment variables and a configuration file become options. @module */
+/** Environment variables that mean the same everywhere, on Workers too, become options. Nothing here touches files. @module */
 
-import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import {
   github,
   google,
@@ -13,63 +9,26 @@ import {
   type PairgateOptions,
   type Provider,
 } from '../src/mod.ts'
-import { sqlite } from './sqlite.ts'
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What the standalone server needs to start. */
-export interface Standalone {
-  readonly options: PairgateOptions
-  /** Address to listen on. */
-  readonly hostname: string
-  readonly port: number
-  /** Where everything is kept, without passwords; for the greeting. */
-  readonly storage: string
-}
-
-function refuse(message: string): never {
+/** Throws `ERR_PAIRGATE_ENVIRONMENT`; the message names the variable and what it must be. */
+export function refuse(message: string): never {
   throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', message)
 }
 
-function readPort(text = '8787'): number {
-  const port = Number(text)
-  // 0 would leave the base URL without the port that people can reach
-  return /^\d{1,5}$/.test(text) && port > 0 && port < 65_536
-    ? port
-    : refuse(`PORT must be 1 to 65535, got "${text}"`)
-}
-
-function readSwitch(env: Environment, name: string): boolean | undefined {
+/** Reads a variable that is `1`, `0` or not set. */
+export function readSwitch(env: Environment, name: string): boolean | undefined {
   const value = env[name]
   if (value === undefined || value === '') return undefined
   return value === '1' ? true : value === '0' ? false : refuse(`${name} must be 1 or 0, got "${value}"`)
 }
 
-function readSqliteFile(url = 'sqlite:pairgate.db'): string {
-  const [, file] = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url) ?? []
-  if (!file) refuse('DATABASE_URL must be sqlite:FILE')
-  if (!existsSync(dirname(file))) refuse(`DATABASE_URL names a folder that is not there: "${dirname(file)}"`)
-  return file
-}
-
-/** The signing secrets; on loopback one is made and kept beside the database. */
-function readSecrets(env: Environment, file: string, mayCreate: boolean): string[] {
-  const given = env.PAIRGATE_SECRETS ?? env.PAIRGATE_SECRET
-  if (given) return given.split(',').map((secret) => secret.trim())
-  if (!mayCreate)
-    refuse(
-      'PAIRGATE_SECRET is missing: set it to at least 32 random bytes, for example from "openssl rand -base64 32"',
-    )
-  if (file === ':memory:') return [randomBytes(32).toString('base64url')]
-  const path = `${file}.secret`
-  try {
-    writeFileSync(path, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' })
-  } catch (error) {
-    // there already, perhaps since this moment: another process that starts made it
-    if (!existsSync(path)) throw error
-  }
-  return [readFileSync(path, 'utf8').trim()]
+/** Reads the signing secrets; undefined when none is given. */
+export function readSecrets(env: Environment): string[] | undefined {
+  const given = env.PAIRGATE_SECRETS || env.PAIRGATE_SECRET
+  return given ? given.split(',').map((secret) => secret.trim()) : undefined
 }
 
 /** An id and a secret that only make sense together. */
@@ -102,26 +61,6 @@ function readProviders(env: Environment): Provider[] {
   return providers
 }
 
-/** Further options from a file: `PAIRGATE_CONFIG`, or `pairgate.config.ts`, `.js` or `.json` when one is there. */
-async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
-  const names = ['pairgate.config.ts', 'pairgate.config.js', 'pairgate.config.json']
-  const name = env.PAIRGATE_CONFIG || names.find((file) => existsSync(file))
-  if (!name) return {}
-  const path = resolve(name)
-  if (!existsSync(path)) refuse(`PAIRGATE_CONFIG names a file that is not there: "${path}"`)
-  try {
-    if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8'))
-    const module = await import(pathToFileURL(path).href)
-    return module.default ?? { ...module }
-  } catch (error) {
-    throw new PairgateError(
-      'ERR_PAIRGATE_ENVIRONMENT',
-      `The configuration file "${path}" cannot be read`,
-      error,
-    )
-  }
-}
-
 /** The dev sign-in is on when nothing else is configured and nobody else can reach it. */
 function readDevSignIn(env: Environment, isLoopback: boolean, hasOther: boolean): boolean {
   const wanted = readSwitch(env, 'PAIRGATE_DEV_SIGN_IN')
@@ -132,45 +71,33 @@ function readDevSignIn(env: Environment, isLoopback: boolean, hasOther: boolean)
   return wanted ?? (isSafe && !hasOther)
 }
 
+/** Tells whether only this machine can reach a URL. */
+export const isLoopbackUrl = (url: string) => URL.canParse(url) && isLoopbackHost(new URL(url).hostname)
+
 /**
- * Reads the environment contract of the standalone server.
+ * Reads the variables that every runtime has.
  *
- * @throws {PairgateError} `ERR_PAIRGATE_ENVIRONMENT`, naming the variable and what it must be.
+ * @param further Options from elsewhere; a variable wins over them.
+ * @param isLoopback Whether the server listens for this machine only.
+ * @throws {PairgateError} `ERR_PAIRGATE_ENVIRONMENT`.
  */
-export async function readEnvironment(env: Environment): Promise<Standalone> {
-  const hostname = env.HOST || '127.0.0.1'
-  const port = readPort(env.PORT || undefined)
-  const file = readSqliteFile(env.DATABASE_URL || undefined)
-  const shown = hostname.includes(':') ? `[${hostname}]` : hostname
-  const isLoopback = isLoopbackHost(shown)
-  const baseUrl =
-    env.PAIRGATE_BASE_URL ||
-    (isLoopback
-      ? `http://${shown}:${port}`
-      : refuse('PAIRGATE_BASE_URL is missing: off loopback the public URL must be set'))
-  const further = await readConfigFile(env)
+export function readOptions(
+  env: Environment,
+  further: Partial<PairgateOptions>,
+  isLoopback: boolean,
+): Pick<PairgateOptions, 'signIn' | 'devSignIn' | 'seedCompat' | 'trustedProxies' | 'autoMigrate'> {
   const signIn = [...(further.signIn ?? []), ...readProviders(env)]
+  const hasOther = signIn.length > 0 || further.identify !== undefined
   const seedCompat = readSwitch(env, 'PAIRGATE_SEED_COMPAT') ?? further.seedCompat
+  const autoMigrate = readSwitch(env, 'PAIRGATE_MIGRATE') ?? further.autoMigrate
   const trustedProxies = env.PAIRGATE_TRUSTED_PROXIES?.split(',')
     .map((range) => range.trim())
     .filter(Boolean)
-  const isLocal = isLoopback && URL.canParse(baseUrl) && isLoopbackHost(new URL(baseUrl).hostname)
   return {
-    hostname,
-    port,
-    storage: `sqlite:${file}`,
-    options: {
-      ...further,
-      baseUrl,
-      secrets:
-        further.secrets && !env.PAIRGATE_SECRET && !env.PAIRGATE_SECRETS
-          ? further.secrets
-          : readSecrets(env, file, isLocal),
-      database: sqlite(file),
-      signIn,
-      devSignIn: readDevSignIn(env, isLoopback, signIn.length > 0 || further.identify !== undefined),
-      ...(seedCompat !== undefined && { seedCompat }),
-      ...(trustedProxies && { trustedProxies }),
-    },
+    signIn,
+    devSignIn: readDevSignIn(env, isLoopback, hasOther),
+    ...(seedCompat !== undefined && { seedCompat }),
+    ...(autoMigrate !== undefined && { autoMigrate }),
+    ...(trustedProxies && { trustedProxies }),
   }
 }

@@ -6,7 +6,7 @@ import type { AuditEvent, Credential, Store, User } from '../src/mod.ts'
 type StoredGrant = Omit<Grant, 'credential_id'>
 
 /** Makes an empty store. */
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: sixteen short methods on shared maps
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: seventeen short methods on shared maps
 export function memory(): Store & { readonly events: readonly AuditEvent[] } {
   const grants = new Map<string, StoredGrant>()
   const credentials = new Map<string, Credential>()
@@ -25,6 +25,7 @@ export function memory(): Store & { readonly events: readonly AuditEvent[] } {
   return {
     events,
     async migrate() {},
+    async checkSchema() {},
     async ping() {},
     async close() {},
 

@@ -1,6 +1,6 @@
 /** The tables, as a list of steps that is only ever added to. See docs/storage.md. @module */
 
-import type { ColumnDefinitionBuilder, Kysely } from 'kysely'
+import { type ColumnDefinitionBuilder, type CreateTableBuilder, type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import type { Grant } from '../src/core/grant.ts'
 import type { AuditEvent, Credential, User } from '../src/store.ts'
@@ -21,94 +21,131 @@ export interface Tables {
   readonly events: AuditEvent
 }
 
-const required = (column: ColumnDefinitionBuilder) => column.notNull()
-const primary = (column: ColumnDefinitionBuilder) => column.notNull().primaryKey()
-const unique = (column: ColumnDefinitionBuilder) => column.unique()
-const requiredUnique = (column: ColumnDefinitionBuilder) => column.notNull().unique()
+type Engine = 'sqlite' | 'mysql'
+type Modify = (column: ColumnDefinitionBuilder) => ColumnDefinitionBuilder
 
-async function createTables(db: Kysely<unknown>): Promise<void> {
-  await db.schema
-    .createTable('users')
-    .addColumn('id', 'varchar(64)', primary)
-    .addColumn('issuer', 'varchar(255)', required)
-    .addColumn('subject', 'varchar(255)', required)
-    .addColumn('name', 'varchar(255)')
-    .addColumn('email', 'varchar(255)')
-    .addColumn('disabled_at', 'bigint')
-    .addColumn('created_at', 'bigint', required)
-    .addColumn('updated_at', 'bigint', required)
-    .execute()
-  await db.schema
-    .createTable('grants')
-    .addColumn('id', 'varchar(64)', primary)
-    .addColumn('flow', 'varchar(8)', required)
-    .addColumn('client_id', 'varchar(128)', required)
-    .addColumn('secret_hash', 'varchar(64)', requiredUnique)
-    .addColumn('user_code', 'varchar(16)', unique)
-    .addColumn('match_code', 'varchar(32)')
-    .addColumn('scope', 'varchar(1024)', required)
-    .addColumn('device_name', 'varchar(255)')
-    .addColumn('remote_address', 'varchar(64)')
-    .addColumn('status', 'varchar(8)', required)
-    .addColumn('user_id', 'varchar(64)')
-    .addColumn('poll_interval', 'integer', required)
-    .addColumn('created_at', 'bigint', required)
-    .addColumn('expires_at', 'bigint', required)
-    .addColumn('decided_at', 'bigint')
-    .execute()
-  await db.schema.createIndex('grants_expires_at').on('grants').column('expires_at').execute()
-  await db.schema
-    .createTable('credentials')
-    .addColumn('id', 'varchar(64)', primary)
-    .addColumn('kind', 'varchar(8)', required)
-    .addColumn('user_id', 'varchar(64)', required)
-    .addColumn('grant_id', 'varchar(64)', unique)
-    .addColumn('client_id', 'varchar(128)')
-    .addColumn('secret_hash', 'varchar(64)', requiredUnique)
-    .addColumn('hint', 'varchar(16)', required)
-    .addColumn('name', 'varchar(255)', required)
-    .addColumn('scope', 'varchar(1024)', required)
-    .addColumn('remote_address', 'varchar(64)')
-    .addColumn('created_at', 'bigint', required)
-    .addColumn('expires_at', 'bigint', required)
-    .addColumn('last_used_at', 'bigint', required)
-    .addColumn('revoked_at', 'bigint')
-    .execute()
-  await db.schema.createIndex('credentials_user_id').on('credentials').column('user_id').execute()
-  await db.schema.createIndex('credentials_expires_at').on('credentials').column('expires_at').execute()
+const required: Modify = (column) => column.notNull()
+const primary: Modify = (column) => column.notNull().primaryKey()
+const unique: Modify = (column) => column.unique()
+const requiredUnique: Modify = (column) => column.notNull().unique()
+
+const MYSQL_TABLE = sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`
+
+/**
+ * The words in which the steps are written, for one kind of database. A step bears to run twice, and half: neither
+ * MySQL nor D1 can roll back a CREATE TABLE, nor is there a lock that holds on a whole cluster.
+ */
+function builder(db: Kysely<unknown>, engine: Engine) {
+  return {
+    // MySQL compares text without regard to case or trailing blanks, whatever the collation; bytes it compares exactly
+    exact: (length: number) => (engine === 'mysql' ? (`varbinary(${length})` as const) : text(length)),
+    text,
+    async table<T extends string>(
+      name: string,
+      indexes: readonly T[],
+      columns: (table: CreateTableBuilder<string, never>) => CreateTableBuilder<string, T>,
+    ): Promise<void> {
+      const indexName = (column: T) => `${name}_${column}`
+      let table = columns(db.schema.createTable(name).ifNotExists())
+      if (engine === 'mysql') {
+        for (const column of indexes) table = table.addIndex(indexName(column), [column])
+        table = table.modifyEnd(MYSQL_TABLE)
+      }
+      await table.execute()
+      if (engine === 'mysql') return
+      for (const column of indexes)
+        await db.schema
+          .createIndex(indexName(column))
+          .ifNotExists()
+          .on(name)
+          .column(column as string)
+          .execute()
+    },
+  }
 }
 
-async function createLedgers(db: Kysely<unknown>): Promise<void> {
-  await db.schema
-    .createTable('limits')
-    .addColumn('key', 'varchar(191)', required)
-    .addColumn('bucket', 'bigint', required)
-    .addColumn('n', 'integer', required)
-    .addPrimaryKeyConstraint('limits_primary', ['key', 'bucket'])
-    .execute()
-  await db.schema.createIndex('limits_bucket').on('limits').column('bucket').execute()
-  await db.schema
-    .createTable('events')
-    .addColumn('id', 'varchar(64)', primary)
-    .addColumn('at', 'bigint', required)
-    .addColumn('type', 'varchar(32)', required)
-    .addColumn('user_id', 'varchar(64)')
-    .addColumn('client_id', 'varchar(128)')
-    .addColumn('grant_id', 'varchar(64)')
-    .addColumn('credential_id', 'varchar(64)')
-    .addColumn('remote_address', 'varchar(64)')
-    .addColumn('request_id', 'varchar(64)')
-    .addColumn('detail', 'varchar(255)')
-    .execute()
-  await db.schema.createIndex('events_at').on('events').column('at').execute()
+const text = (length: number) => `varchar(${length})` as const
+
+async function createPeopleAndLogins(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  const { exact, table } = builder(db, engine)
+  await table('users', [], (users) =>
+    users
+      .addColumn('id', exact(64), primary)
+      .addColumn('issuer', text(255), required)
+      .addColumn('subject', text(255), required)
+      .addColumn('name', text(255))
+      .addColumn('email', text(255))
+      .addColumn('disabled_at', 'bigint')
+      .addColumn('created_at', 'bigint', required)
+      .addColumn('updated_at', 'bigint', required),
+  )
+  await table('grants', ['expires_at'], (grants) =>
+    grants
+      .addColumn('id', exact(64), primary)
+      .addColumn('flow', exact(8), required)
+      .addColumn('client_id', exact(128), required)
+      .addColumn('secret_hash', exact(64), requiredUnique)
+      .addColumn('user_code', exact(16), unique)
+      .addColumn('match_code', text(32))
+      .addColumn('scope', text(1024), required)
+      .addColumn('device_name', text(255))
+      .addColumn('remote_address', text(64))
+      .addColumn('status', exact(8), required)
+      .addColumn('user_id', exact(64))
+      .addColumn('poll_interval', 'integer', required)
+      .addColumn('created_at', 'bigint', required)
+      .addColumn('expires_at', 'bigint', required)
+      .addColumn('decided_at', 'bigint'),
+  )
+  await table('credentials', ['user_id', 'expires_at'], (credentials) =>
+    credentials
+      .addColumn('id', exact(64), primary)
+      .addColumn('kind', exact(8), required)
+      .addColumn('user_id', exact(64), required)
+      .addColumn('grant_id', exact(64), unique)
+      .addColumn('client_id', exact(128))
+      .addColumn('secret_hash', exact(64), requiredUnique)
+      .addColumn('hint', text(16), required)
+      .addColumn('name', text(255), required)
+      .addColumn('scope', text(1024), required)
+      .addColumn('remote_address', text(64))
+      .addColumn('created_at', 'bigint', required)
+      .addColumn('expires_at', 'bigint', required)
+      .addColumn('last_used_at', 'bigint', required)
+      .addColumn('revoked_at', 'bigint'),
+  )
+}
+
+async function createLedgers(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  const { exact, table } = builder(db, engine)
+  await table('limits', ['bucket'], (limits) =>
+    limits
+      .addColumn('key', exact(191), required)
+      .addColumn('bucket', 'bigint', required)
+      .addColumn('n', 'integer', required)
+      .addPrimaryKeyConstraint('limits_primary', ['key', 'bucket']),
+  )
+  await table('events', ['at'], (events) =>
+    events
+      .addColumn('id', exact(64), primary)
+      .addColumn('at', 'bigint', required)
+      .addColumn('type', text(32), required)
+      .addColumn('user_id', exact(64))
+      .addColumn('client_id', exact(128))
+      .addColumn('grant_id', exact(64))
+      .addColumn('credential_id', exact(64))
+      .addColumn('remote_address', text(64))
+      .addColumn('request_id', text(64))
+      .addColumn('detail', text(255)),
+  )
 }
 
 /** All steps, by name; a step that was released is never changed. */
-export const migrations: Record<string, Migration> = {
+export const migrations = (engine: Engine): Record<string, Migration> => ({
   '0001_tables': {
     async up(db) {
-      await createTables(db)
-      await createLedgers(db)
+      await createPeopleAndLogins(db, engine)
+      await createLedgers(db, engine)
     },
   },
-}
+})

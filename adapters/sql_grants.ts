@@ -1,20 +1,22 @@
-/** The statements of grants and credentials: every transition is one of these. @module */
+/** The statements of grants: each step of a login, from its start to its redemption, is one of these. @module */
 
 import type { Kysely } from 'kysely'
 import type { Issue, Store } from '../src/mod.ts'
 import type { Tables } from './migrations.ts'
-import { held, type Insert, type Run } from './sql_run.ts'
+import type { Runner } from './sql_run.ts'
 
-/** Grants: made, read, slowed down, decided. */
-export function grants(
-  db: Kysely<Tables>,
-  run: Run,
-  insert: Insert,
-): Pick<Store, 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant'> {
+type GrantMethods = 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant' | 'issueCredential'
+
+/** Grants: made, read, slowed down, decided, redeemed. */
+export function grants(db: Kysely<Tables>, { run, insert, update }: Runner): Pick<Store, GrantMethods> {
+  const find = (id: string) =>
+    run(() => db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirst())
   return {
     async insertGrant(grant) {
       const row = { ...grant, status: 'pending', user_id: null, decided_at: null } as const
-      return (await insert(db.insertInto('grants').values(row))) === true
+      if (await insert(db.insertInto('grants').values(row))) return true
+      // taken by whom? our own id there means that an earlier try of this very statement had gone through
+      return (await find(grant.id)) !== undefined
     },
     async findGrant(key) {
       const [column, value] = Object.entries(key)[0] as ['id' | 'secret_hash' | 'user_code', string]
@@ -41,101 +43,26 @@ export function grants(
       )
     },
     async decideGrant({ grant_id, status, user_id, now }) {
-      let tries = 0
-      const decided = await run(() => {
-        tries++
-        return db
-          .updateTable('grants')
-          .set({ status, user_id, decided_at: now })
-          .where('id', '=', grant_id)
-          .where('status', '=', 'pending')
-          .where('expires_at', '>', now)
-          .executeTakeFirstOrThrow()
+      const decision = db
+        .updateTable('grants')
+        .set({ status, user_id, decided_at: now })
+        .where('id', '=', grant_id)
+        .where('status', '=', 'pending')
+        .where('expires_at', '>', now)
+      return await update(decision, async () => {
+        const row = await find(grant_id)
+        return row?.status === status && row.user_id === user_id && row.decided_at === now
       })
-      if (held(decided) || tries === 1) return held(decided)
-      // our own values there mean that an earlier try of this very statement had gone through
-      const find = db.selectFrom('grants').selectAll().where('id', '=', grant_id)
-      const row = await run(() => find.executeTakeFirst())
-      return row?.status === status && row.user_id === user_id && row.decided_at === now
     },
-  }
-}
-
-type CredentialMethods =
-  | 'issueCredential'
-  | 'insertCredential'
-  | 'findCredential'
-  | 'touchCredential'
-  | 'revokeCredential'
-
-/** Credentials: issued, read, used, revoked. */
-export function credentials(db: Kysely<Tables>, run: Run, insert: Insert): Pick<Store, CredentialMethods> {
-  return {
     async issueCredential(issue) {
-      const added = await insert(redeem(db, issue))
+      // its secret exists in this process alone: to give up on an unknown outcome would lose the login
+      const added = await insert(redeem(db, issue), { afterUnknown: 'persist' })
       if (added !== null) return added ? 'issued' : 'refused'
       // taken by whom? if the row carries our own secret, an earlier try of this very statement had gone through
-      const own = await run(() =>
-        db
-          .selectFrom('credentials')
-          .select('id')
-          .where('secret_hash', '=', issue.credential.secret_hash)
-          .executeTakeFirst(),
-      )
-      return own ? 'issued' : 'already_issued'
-    },
-    async insertCredential(credential) {
-      await insert(
-        db
-          .insertInto('credentials')
-          .values({ ...credential, last_used_at: credential.created_at, revoked_at: null }),
-      )
-    },
-    async findCredential(secretHash) {
-      const row = await run(() =>
-        db
-          .selectFrom('credentials')
-          .innerJoin('users', 'users.id', 'credentials.user_id')
-          .selectAll('credentials')
-          .select([
-            'users.issuer',
-            'users.subject',
-            'users.name as user_name',
-            'users.email',
-            'users.disabled_at',
-          ])
-          .where('credentials.secret_hash', '=', secretHash)
-          .executeTakeFirst(),
-      )
-      if (!row) return null
-      const { issuer, subject, user_name, email, disabled_at, ...credential } = row
-      return {
-        credential,
-        user: { id: credential.user_id, issuer, subject, name: user_name, email, disabled_at },
-      }
-    },
-    async touchCredential(id, now, before) {
-      await run(() =>
-        db
-          .updateTable('credentials')
-          .set({ last_used_at: now })
-          .where('id', '=', id)
-          .where('last_used_at', '<=', before)
-          .executeTakeFirstOrThrow(),
-      )
-    },
-    async revokeCredential(key, now) {
-      const revoked = await run(() => {
-        const query = db
-          .updateTable('credentials')
-          .set({ revoked_at: now })
-          .where('secret_hash', '=', key.secret_hash)
-          .where('revoked_at', 'is', null)
-        return (
-          key.client_id === undefined ? query : query.where('client_id', '=', key.client_id)
-        ).executeTakeFirstOrThrow()
-      })
-      return held(revoked)
+      const { secret_hash } = issue.credential
+      const own = db.selectFrom('credentials').select('id').where('secret_hash', '=', secret_hash)
+      const row = await run(() => own.executeTakeFirst(), { afterUnknown: 'persist' })
+      return row ? 'issued' : 'already_issued'
     },
   }
 }

@@ -3,13 +3,12 @@
 import type { Kysely } from 'kysely'
 import type { Store } from '../src/mod.ts'
 import type { Tables } from './migrations.ts'
-import { held, type Insert, type Run } from './sql_run.ts'
+import { held, type Runner } from './sql_run.ts'
 
 /** People. */
 export function users(
   db: Kysely<Tables>,
-  run: Run,
-  insert: Insert,
+  { run, insert }: Runner,
 ): Pick<Store, 'upsertUser' | 'findUser' | 'setUserDisabled'> {
   return {
     async upsertUser(user, now) {
@@ -63,7 +62,7 @@ export function users(
 type LedgerMethods = 'readLimits' | 'takeLimit' | 'releaseLimit' | 'insertEvent' | 'purge'
 
 /** Counters, events, and the end of old rows. */
-export function ledgers(db: Kysely<Tables>, run: Run, insert: Insert): Pick<Store, LedgerMethods> {
+export function ledgers(db: Kysely<Tables>, { run, insert }: Runner): Pick<Store, LedgerMethods> {
   const raise = (key: string, bucket: number, max: number) =>
     run(() =>
       db
@@ -99,14 +98,17 @@ export function ledgers(db: Kysely<Tables>, run: Run, insert: Insert): Pick<Stor
       return held(await raise(key, bucket, max))
     },
     async releaseLimit(key, bucket) {
-      await run(() =>
-        db
-          .updateTable('limits')
-          .set((eb) => ({ n: eb('n', '-', 1) }))
-          .where('key', '=', key)
-          .where('bucket', '=', bucket)
-          .where('n', '>', 0)
-          .executeTakeFirstOrThrow(),
+      // counting one less twice would let more through than the limit; one more twice, as above, only fewer
+      await run(
+        () =>
+          db
+            .updateTable('limits')
+            .set((eb) => ({ n: eb('n', '-', 1) }))
+            .where('key', '=', key)
+            .where('bucket', '=', bucket)
+            .where('n', '>', 0)
+            .executeTakeFirstOrThrow(),
+        { afterUnknown: 'stop' },
       )
     },
     async insertEvent(event) {
@@ -126,7 +128,7 @@ export function ledgers(db: Kysely<Tables>, run: Run, insert: Insert): Pick<Stor
 /** Deletes about `batch` of the oldest rows: up to the time that the last of them has. */
 async function purgeTable<T extends 'grants' | 'credentials' | 'limits'>(
   db: Kysely<Tables>,
-  run: Run,
+  run: Runner['run'],
   table: T,
   column: T extends 'limits' ? 'bucket' : 'expires_at',
   before: number,

@@ -1,33 +1,85 @@
-/** How a statement is run on any database: what counts as held, taken or temporary, and when to try again. @module */
+/** How a statement is run on any database: what an error means, and when to try again. @module */
 
 import type { InsertResult, UpdateResult } from 'kysely'
 import { PairgateError } from '../src/mod.ts'
 
+/**
+ * What a database's error means.
+ *
+ * - `taken`: a unique value is there already.
+ * - `not_run`: it will pass, and the statement changed nothing: a lock, a deadlock, no connection.
+ * - `unknown`: it will pass, but the statement may have run: the connection broke while it was under way.
+ * - `no_table`: the tables were not made yet.
+ */
+export type Failure = 'taken' | 'not_run' | 'unknown' | 'no_table'
+
 /** What differs between databases, beside what Kysely hides. */
 export interface SqlDialect {
-  /** Tells whether an error says that a unique value is taken. */
-  isUniqueViolation(error: unknown): boolean
-  /** Tells whether an error will pass: the statement did not run and may be tried again. */
-  isTemporary(error: unknown): boolean
+  /** Which SQL the tables are made with. */
+  readonly engine: 'sqlite' | 'mysql'
+  /** How an operator makes or upgrades the tables, as an imperative. */
+  readonly migrateHint: string
+  /** Tells what an error means; undefined when it is none of these. */
+  classify(error: unknown): Failure | undefined
+  /** Says in a sentence what an operator can do about an error that will not pass; undefined when nothing is known. */
+  explain?(error: unknown): string | undefined
 }
 
-/** Runs a statement, again when it failed for the moment. */
-export type Run = <T>(statement: () => Promise<T>) => Promise<T>
-/** Runs an INSERT. True: a row was added; false: the guard did not hold; null: a unique value is taken. */
-export type Insert = (query: { executeTakeFirstOrThrow(): Promise<InsertResult> }) => Promise<boolean | null>
+/** What to do about a statement that may have run. */
+export interface RunOptions {
+  /**
+   * `again`, the default: like one that did not run; it bears to run twice, or the caller looks what became of it.
+   * `stop`: it must not run twice. `persist`: again, and for longer, because nobody else can find out what became of it.
+   */
+  readonly afterUnknown?: 'again' | 'stop' | 'persist'
+}
+
+/** The ways to run a statement; all of them try again when it failed for the moment. */
+export interface Runner {
+  readonly run: <T>(statement: () => Promise<T>, options?: RunOptions) => Promise<T>
+  /** Runs an INSERT. True: a row was added; false: the guard did not hold; null: a unique value is taken. */
+  readonly insert: (query: InsertQuery, options?: RunOptions) => Promise<boolean | null>
+  /**
+   * Runs an UPDATE and tells whether its guard held.
+   *
+   * @param isOwn Looks whether our own values are there: asked when a second try met no row, perhaps since the first had gone through.
+   */
+  readonly update: (query: UpdateQuery, isOwn: () => Promise<boolean>) => Promise<boolean>
+}
+
+interface InsertQuery {
+  executeTakeFirstOrThrow(): Promise<InsertResult>
+}
+
+interface UpdateQuery {
+  executeTakeFirstOrThrow(): Promise<UpdateResult>
+}
 
 /** Delays before trying again, in milliseconds; each is stretched by up to half, by chance. */
-const RETRIES = [5, 20, 80, 200]
+const DELAYS = [5, 20, 80, 200]
+/** The same for `persist`: long enough for a database server to come back. */
+const LONG_DELAYS = [...DELAYS, 400, 800, 1_500, 2_500, 4_000]
+/** A failure that took longer than this to come, in milliseconds, is final: its request has waited enough. */
+const PATIENCE = 4_000
 
-/** Runs a statement; a temporary failure is met with up to four more tries, then with `ERR_PAIRGATE_STORE_UNAVAILABLE`. */
-export async function withRetries<T>(dialect: SqlDialect, statement: () => Promise<T>): Promise<T> {
+/** Runs a statement; a passing failure is met with more tries, then with `ERR_PAIRGATE_STORE_UNAVAILABLE`. */
+async function withRetries<T>(
+  dialect: SqlDialect,
+  statement: () => Promise<T>,
+  { afterUnknown = 'again' }: RunOptions = {},
+): Promise<T> {
+  const start = performance.now()
+  let delays = DELAYS
   for (let tries = 0; ; tries++) {
     try {
       return await statement()
     } catch (error) {
-      if (!dialect.isTemporary(error)) throw error
-      const delay = RETRIES[tries]
-      if (delay === undefined) {
+      const failure = dialect.classify(error)
+      if (failure !== 'not_run' && failure !== 'unknown') throw error
+      if (failure === 'unknown' && afterUnknown === 'persist') delays = LONG_DELAYS
+      const delay = failure === 'unknown' && afterUnknown === 'stop' ? undefined : delays[tries]
+      const isLate = delays === DELAYS && performance.now() - start > PATIENCE
+      if (delay === undefined || isLate) {
         throw new PairgateError('ERR_PAIRGATE_STORE_UNAVAILABLE', 'The database does not answer', error)
       }
       await new Promise((resolve) => setTimeout(resolve, delay * (1 + Math.random() / 2)))
@@ -37,3 +89,28 @@ export async function withRetries<T>(dialect: SqlDialect, statement: () => Promi
 
 /** Tells whether the guard of an UPDATE held. */
 export const held = (result: UpdateResult) => result.numUpdatedRows === 1n
+
+/** The ways to run a statement on one kind of database. */
+export function createRunner(dialect: SqlDialect): Runner {
+  const run: Runner['run'] = (statement, options) => withRetries(dialect, statement, options)
+  return {
+    run,
+    insert: (query, options) =>
+      run(async () => {
+        try {
+          return (await query.executeTakeFirstOrThrow()).numInsertedOrUpdatedRows === 1n
+        } catch (error) {
+          if (dialect.classify(error) === 'taken') return null
+          throw error
+        }
+      }, options),
+    async update(query, isOwn) {
+      let tries = 0
+      const result = await run(() => {
+        tries++
+        return query.executeTakeFirstOrThrow()
+      })
+      return held(result) || (tries > 1 && (await isOwn()))
+    },
+  }
+}

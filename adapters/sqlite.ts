@@ -32,9 +32,20 @@ const PRAGMAS =
   'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
 
 const dialect: SqlDialect = {
+  engine: 'sqlite',
+  migrateHint: 'start once with PAIRGATE_MIGRATE=1, or call gate.migrate()',
   // Deno has no errcode, so the text decides
-  isUniqueViolation: (error) => error instanceof Error && error.message.includes('UNIQUE constraint failed'),
-  isTemporary: (error) => error instanceof Error && /database (table )?is (locked|busy)/.test(error.message),
+  classify(error) {
+    const message = error instanceof Error ? error.message : ''
+    if (message.includes('UNIQUE constraint failed')) return 'taken'
+    if (/database (table )?is (locked|busy)/.test(message)) return 'not_run'
+    return message.includes('no such table') ? 'no_table' : undefined
+  },
+  explain(error) {
+    const message = error instanceof Error ? error.message : ''
+    const isUnusable = /not a database|malformed|unable to open|readonly|permission denied|EACCES|EISDIR/i
+    return isUnusable.test(message) ? `The SQLite file cannot be used: ${message}` : undefined
+  },
 }
 
 function connection(database: SqliteDatabase): DatabaseConnection {

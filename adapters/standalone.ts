@@ -8,7 +8,8 @@ import {
   type LogLevel,
 } from '@logtape/logtape'
 import { createPairgate, type Pairgate, PairgateError } from '../src/mod.ts'
-import { type Environment, readEnvironment, type Standalone } from './environment.ts'
+import type { Environment } from './environment.ts'
+import { readSettings, type Settings, saveSecret } from './settings.ts'
 
 /** A listening server. */
 export interface Listening {
@@ -54,7 +55,7 @@ async function configureLog(setting: string | undefined, isTerminal: boolean): P
   })
 }
 
-function greet({ options, storage }: Standalone): void {
+function greet({ options, storage }: Settings): void {
   const { baseUrl } = options
   const server = baseUrl === 'http://127.0.0.1:8787' ? '' : ` --server ${baseUrl}`
   const lines = [
@@ -91,26 +92,36 @@ export async function serveStandalone(
   isTerminal: boolean,
 ): Promise<() => Promise<void>> {
   await configureLog(env.PAIRGATE_LOG, isTerminal)
-  const standalone = await readEnvironment(env)
-  const gate = createPairgate(standalone.options)
-  await gate.migrate()
-  const { hostname, port } = standalone
-  const server = await listen(gate, { hostname, port }).catch(async (error: Error) => {
+  const settings = await readSettings(env)
+  const { hostname, port, newSecret } = settings
+  const gate = createPairgate(settings.options)
+  try {
+    await (settings.options.autoMigrate === false ? gate.checkSchema() : gate.migrate())
+    if (newSecret && !saveSecret(newSecret)) {
+      await gate.close()
+      return await serveStandalone(env, listen, isTerminal)
+    }
+    const server = await listen(gate, { hostname, port }).catch((error: Error) => {
+      const message = `Cannot listen on ${hostname}:${port} (HOST, PORT): ${error.message}`
+      throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', message)
+    })
+    greet(settings)
+    return async () => {
+      await server.close()
+      await gate.close()
+    }
+  } catch (error) {
     await gate.close()
-    throw new PairgateError(
-      'ERR_PAIRGATE_ENVIRONMENT',
-      `Cannot listen on ${hostname}:${port} (HOST, PORT): ${error.message}`,
-    )
-  })
-  greet(standalone)
-  return async () => {
-    await server.close()
-    await gate.close()
+    throw error
   }
 }
 
 /** Prints why the server cannot start, in one line for what the operator can mend. */
 export function explainStartFailure(error: unknown): void {
-  console.error(error instanceof PairgateError ? `pairgate cannot start: ${error.message}` : error)
-  if (error instanceof PairgateError && error.cause) console.error(error.cause)
+  if (error instanceof PairgateError) {
+    const reason = error.cause instanceof Error ? `: ${error.cause.message}` : ''
+    console.error(`pairgate cannot start: ${error.message}${reason}`)
+  } else {
+    console.error(error)
+  }
 }

@@ -3,7 +3,7 @@
 import process from 'node:process'
 import { explainStartFailure, serveStandalone } from '../adapters/standalone.ts'
 
-const runtime = 'Deno' in globalThis ? 'deno' : 'node'
+const runtime = 'Deno' in globalThis ? 'deno' : 'Bun' in globalThis ? 'bun' : 'node'
 const { serve } = await import(`../adapters/${runtime}.ts`)
 
 try {

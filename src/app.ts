@@ -18,7 +18,7 @@ import {
   mediaType,
   route,
 } from './endpoints/route.ts'
-import { PairgateError } from './errors.ts'
+import { isUnavailable } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
 import { MESSAGES, type Message } from './pages/message.tsx'
@@ -94,7 +94,7 @@ function onError(deps: Deps): (error: Error, c: AppContext) => Response | Promis
   return (error, c) => {
     const { requestId } = c.env.caller
     deps.log.error('A request failed', { request_id: requestId, error })
-    const away = error instanceof PairgateError && error.code === 'ERR_PAIRGATE_STORE_UNAVAILABLE'
+    const away = isUnavailable(error)
     if (away) c.header('Retry-After', '5')
     const [status, title] = away
       ? ([503, 'Back in a moment'] as const)

@@ -7,6 +7,7 @@ export type PairgateErrorCode =
   | 'ERR_PAIRGATE_SIGN_IN'
   | 'ERR_PAIRGATE_SIGN_IN_CANCELLED'
   | 'ERR_PAIRGATE_STORE_UNAVAILABLE'
+  | 'ERR_PAIRGATE_SCHEMA'
 
 /** The one error class of pairgate. */
 export class PairgateError extends Error {
@@ -19,4 +20,12 @@ export class PairgateError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
   }
+}
+
+/** Tells whether an error will pass without a change to the program: the database is away, or not migrated yet. */
+export function isUnavailable(error: unknown): boolean {
+  return (
+    error instanceof PairgateError &&
+    (error.code === 'ERR_PAIRGATE_STORE_UNAVAILABLE' || error.code === 'ERR_PAIRGATE_SCHEMA')
+  )
 }

@@ -94,6 +94,10 @@ export interface PairgateOptions {
   readonly trustedProxies?: readonly string[] | undefined
   /** Serves the two seed systems' own clients too. Weaker; see SECURITY.md. Default false. */
   readonly seedCompat?: boolean | undefined
+  /** Whether the first request creates or upgrades the tables; otherwise they are only checked. Default true. */
+  readonly autoMigrate?: boolean | undefined
+  /** Keeps a serverless instance alive for work that goes on after an answer. `pairgate/workers` sets it. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
   /** Tells the time in epoch milliseconds. For tests. Default `Date.now`. */
   readonly now?: (() => number) | undefined
 }
@@ -163,6 +167,8 @@ const schema = v.strictObject({
   ),
   trustedProxies: v.optional(v.array(v.string()), []),
   seedCompat: v.optional(v.boolean(), false),
+  autoMigrate: v.optional(v.boolean(), true),
+  waitUntil: v.optional(callback<(work: Promise<unknown>) => void>()),
   now: v.optional(callback<() => number>(), () => Date.now),
 })
 
@@ -179,7 +185,10 @@ export interface Client {
 
 /** The options, checked and completed. */
 export interface Config
-  extends Omit<v.InferOutput<typeof schema>, 'clients' | 'trustedProxies' | 'name' | 'database' | 'now'> {
+  extends Omit<
+    v.InferOutput<typeof schema>,
+    'clients' | 'trustedProxies' | 'name' | 'database' | 'now' | 'waitUntil'
+  > {
   /** Without a trailing slash; also the issuer. */
   readonly baseUrl: string
   readonly origin: string
@@ -283,7 +292,8 @@ export function parseOptions(options: PairgateOptions): Config {
     const [issue] = result.issues
     refuse(`Option "${v.getDotPath(issue) ?? ''}" is wrong: ${issue.message}`)
   }
-  const { clients: _clients, trustedProxies, name, database: _database, now: _now, ...rest } = result.output
+  const { clients: _clients, trustedProxies, name, ...checked } = result.output
+  const { database: _database, now: _now, waitUntil: _waitUntil, ...rest } = checked
   const base = parseBaseUrl(rest.baseUrl)
   if (rest.devSignIn && !base.isLoopback)
     refuse('Option "devSignIn" signs in any name: it is refused when "baseUrl" is not on loopback')

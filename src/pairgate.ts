@@ -43,8 +43,10 @@ export interface Pairgate {
   router<Host extends object>(options: {
     resolve: (context: Host) => RouterContext
   }): ReturnType<typeof createRouter<Host>>
-  /** Creates or upgrades the tables now; otherwise the first request does. */
+  /** Creates or upgrades the tables now; otherwise the first request does, see the option `autoMigrate`. */
   migrate(): Promise<void>
+  /** Rejects with `ERR_PAIRGATE_SCHEMA` when the tables are not those of this version. Changes nothing. */
+  checkSchema(): Promise<void>
   /** Waits for work that goes on after answers, then closes the database. */
   close(): Promise<void>
 }
@@ -91,33 +93,34 @@ export function createPairgate(options: PairgateOptions): Pairgate {
         .catch((error: unknown) => log.error('Deferred work failed', { error }))
         .finally(() => deferred.delete(done))
       deferred.add(done)
+      options.waitUntil?.(done)
     },
   }
 
   for (const warning of optionWarnings(config)) log.warn(warning, {})
 
-  let migrated: Promise<void> | undefined
-  const migrate = () => {
-    migrated ??= store.migrate().catch((error: unknown) => {
-      migrated = undefined
-      throw error
-    })
-    return migrated
+  // requests share no promise: on Workers one that is cut off would leave it open for ever
+  let isReady = false
+  const ready = async () => {
+    if (isReady) return
+    await (config.autoMigrate ? store.migrate() : store.checkSchema())
+    isReady = true
   }
 
-  const app = createApp(deps, migrate)
+  const app = createApp(deps, ready)
   return {
     fetch: async (request, info = {}) => await app(request, info.remoteAddress),
     async authenticate(request) {
-      await migrate()
+      await ready()
       return await authenticateBearer(deps, request)
     },
     users: {
-      disable: (identity) => migrate().then(() => setUserDisabled(deps, identity, true)),
-      enable: (identity) => migrate().then(() => setUserDisabled(deps, identity, false)),
+      disable: (identity) => ready().then(() => setUserDisabled(deps, identity, true)),
+      enable: (identity) => ready().then(() => setUserDisabled(deps, identity, false)),
     },
-    router: ({ resolve }) => createRouter(deps, resolve, migrate),
-    migrate,
+    router: ({ resolve }) => createRouter(deps, resolve, ready),
+    migrate: () => store.migrate(),
+    checkSchema: () => store.checkSchema(),
     async close() {
       while (deferred.size > 0) await Promise.all(deferred)
       await store.close()

@@ -10,7 +10,7 @@ import { initTRPC, TRPCError } from '@trpc/server'
 import * as v from 'valibot'
 import { isRefusal, type Refusal } from './core/outcome.ts'
 import { requestSite } from './core/same_origin.ts'
-import { PairgateError } from './errors.ts'
+import { isUnavailable } from './errors.ts'
 import { decideGrant, type GrantReference, reviewGrant } from './flows/approval.ts'
 import { findViewer, signOut } from './flows/browser.ts'
 import { authenticateBearer, bearerToken, describe, endCredential } from './flows/credentials.ts'
@@ -113,7 +113,7 @@ function createProcedures<Host extends object>(
     if (result.ok || result.error.code !== 'INTERNAL_SERVER_ERROR') return result
     const { cause } = result.error
     deps.log.error('A procedure failed', { path, request_id: caller.requestId, error: cause })
-    const away = cause instanceof PairgateError && cause.code === 'ERR_PAIRGATE_STORE_UNAVAILABLE'
+    const away = isUnavailable(cause)
     throw away
       ? later(
           { retry_after: 5 },

@@ -117,8 +117,13 @@ export interface LimitQuery {
 
 /** The database, as the flows see it. All methods reject with `ERR_PAIRGATE_STORE_UNAVAILABLE` when it is away. */
 export interface Store {
-  /** Creates or upgrades the tables. Safe to call again, and from several processes. */
+  /**
+   * Creates or upgrades the tables. Safe to call again, and from several processes. Rejects with `ERR_PAIRGATE_SCHEMA`
+   * when a newer version has made them.
+   */
   migrate(): Promise<void>
+  /** Changes nothing. Rejects with `ERR_PAIRGATE_SCHEMA` when the tables are missing, older or newer than this version's. */
+  checkSchema(): Promise<void>
   /** Rejects when the database does not answer. */
   ping(): Promise<void>
   /** Lets go of the connection. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configure, type LogRecord, reset } from '@logtape/logtape'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { readEnvironment } from '../adapters/environment.ts'
+import { readSettings, saveSecret } from '../adapters/settings.ts'
 import { sqlite } from '../adapters/sqlite.ts'
 import { createPairgate, type PairgateOptions } from '../src/mod.ts'
 import { BASE, createTestGate, pollDevice, pollPair, SECRET, startDevice, startPair } from './support/gate.ts'
@@ -195,17 +195,21 @@ describe('the environment', () => {
       ],
       [{ DATABASE_URL: 'sqlite::memory:', PAIRGATE_CONFIG: '/nowhere.ts' }, /PAIRGATE_CONFIG/],
     ]
-    for (const [env, message] of cases) await expect(readEnvironment(env)).rejects.toThrow(message)
+    for (const [env, message] of cases) await expect(readSettings(env)).rejects.toThrow(message)
   })
 
   test('OPS-06 in production without a way to sign in there is no start', async () => {
-    const { options } = await readEnvironment({ DATABASE_URL: 'sqlite::memory:', NODE_ENV: 'production' })
+    const { options } = await readSettings({ DATABASE_URL: 'sqlite::memory:', NODE_ENV: 'production' })
     expect(() => createPairgate(options)).toThrow(/Nobody could sign in/)
   })
 
   test('on loopback everything has a default, and the secret is kept beside the database, for its owner only', async () => {
-    const one = await readEnvironment({ DATABASE_URL })
-    const two = await readEnvironment({ DATABASE_URL })
+    const one = await readSettings({ DATABASE_URL })
+    expect(one.newSecret && saveSecret(one.newSecret)).toBe(true)
+    // another process that starts at the same time has made one as well, and is told to take this one
+    expect(one.newSecret && saveSecret(one.newSecret)).toBe(false)
+    const two = await readSettings({ DATABASE_URL })
+    expect(two.newSecret).toBeUndefined()
     expect(one).toMatchObject({
       hostname: '127.0.0.1',
       port: 8787,
@@ -228,13 +232,13 @@ describe('the environment', () => {
       PAIRGATE_SEED_COMPAT: '1',
       PAIRGATE_SECRETS: `${SECRET},${SECRET}2`,
     }
-    const { options } = await readEnvironment(env)
+    const { options } = await readSettings(env)
     expect(options).toMatchObject({ clients: { tool: { name: 'Tool' } }, pollSeconds: 2, seedCompat: true })
     expect(options.secrets).toEqual([SECRET, `${SECRET}2`])
   })
 
   test('providers come from the environment, and then the dev sign-in is off', async () => {
-    const { options } = await readEnvironment({
+    const { options } = await readSettings({
       DATABASE_URL: 'sqlite::memory:',
       PAIRGATE_OIDC_ISSUER: 'https://issuer.example',
       PAIRGATE_OIDC_CLIENT_ID: 'id',

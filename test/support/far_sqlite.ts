@@ -50,7 +50,12 @@ export function farSqlite(file: string): Store {
     },
   })
   return sqlStore(db, {
-    isUniqueViolation: (error) => error instanceof Error && error.message.includes('UNIQUE constraint'),
-    isTemporary: () => false,
+    engine: 'sqlite',
+    migrateHint: '',
+    classify(error) {
+      const { message } = error as Error
+      if (message.includes('UNIQUE constraint')) return 'taken'
+      return message.includes('no such table') ? 'no_table' : undefined
+    },
   })
 }

@@ -1,0 +1,175 @@
+/** The standalone server's settings: where it listens, what it stores in, and the files that it reads and makes. @module */
+
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { isLoopbackHost, PairgateError, type PairgateOptions, type Store } from '../src/mod.ts'
+import { type Environment, isLoopbackUrl, readOptions, readSecrets, refuse } from './environment.ts'
+import { sqlite } from './sqlite.ts'
+
+/** Where a server listens and how it is reached. */
+export interface Address {
+  /** Address to listen on. */
+  readonly hostname: string
+  readonly port: number
+  readonly baseUrl: string
+  /** Whether it listens for this machine only. */
+  readonly isLoopback: boolean
+}
+
+/** What the standalone server needs to start. */
+export interface Settings extends Address {
+  readonly options: PairgateOptions
+  /** Where everything is kept, without passwords; for the greeting. */
+  readonly storage: string
+  /** To be saved once the database answers, so that a start that fails leaves nothing behind. */
+  readonly newSecret?: NewSecret
+}
+
+function readPort(text = '8787'): number {
+  const port = Number(text)
+  // 0 would leave the base URL without the port that people can reach
+  return /^\d{1,5}$/.test(text) && port > 0 && port < 65_536
+    ? port
+    : refuse(`PORT must be 1 to 65535, got "${text}"`)
+}
+
+/** Reads `HOST`, `PORT` and `PAIRGATE_BASE_URL`. */
+export function readAddress(env: Environment): Address {
+  const hostname = env.HOST || '127.0.0.1'
+  const port = readPort(env.PORT || undefined)
+  const shown = hostname.includes(':') ? `[${hostname}]` : hostname
+  const isLoopback = isLoopbackHost(shown)
+  const baseUrl =
+    env.PAIRGATE_BASE_URL ||
+    (isLoopback
+      ? `http://${shown}:${port}`
+      : refuse('PAIRGATE_BASE_URL is missing: off loopback the public URL must be set'))
+  return { hostname, port, baseUrl, isLoopback }
+}
+
+interface Database {
+  readonly store: Store
+  /** Where it is, without passwords. */
+  readonly storage: string
+  /** The file that the signing secret is kept in when none is given. */
+  readonly secretFile?: string
+}
+
+function openSqlite(url: string): Database {
+  const [, file] = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url) ?? []
+  if (!file) refuse('DATABASE_URL must name a file: sqlite:FILE')
+  if (!existsSync(dirname(file))) refuse(`DATABASE_URL names a folder that is not there: "${dirname(file)}"`)
+  return {
+    store: sqlite(file),
+    storage: `sqlite:${file}`,
+    ...(file !== ':memory:' && { secretFile: `${file}.secret` }),
+  }
+}
+
+async function openMysql(url: string): Promise<Database> {
+  const { mysql } = await import('./mysql.ts').catch((error: { code?: string }) => {
+    if (error.code === 'ERR_MODULE_NOT_FOUND')
+      refuse('DATABASE_URL is a MySQL one: run "npm install mysql2" first')
+    throw error
+  })
+  const [, place] = /@([^?]*)/.exec(url) ?? []
+  return { store: mysql(url), storage: `mysql://${place}` }
+}
+
+/** Opens what `DATABASE_URL` names. A message never quotes it, since it may hold a password. */
+async function openDatabase(url = 'sqlite:pairgate.db'): Promise<Database> {
+  const [, kind] = /^([\w+.-]{1,32}):/.exec(url) ?? []
+  if (kind === 'sqlite') return openSqlite(url)
+  if (kind === 'mysql') return await openMysql(url)
+  return refuse(
+    `DATABASE_URL must be sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/DATABASE, got ${kind ? `the kind "${kind}"` : 'none of these'}`,
+  )
+}
+
+/** A signing secret that was made up, and is not in its file yet. */
+export interface NewSecret {
+  readonly file: string
+  readonly secret: string
+}
+
+/**
+ * Finds the signing secrets; on loopback one is made when there is none.
+ *
+ * @param file Where a made one is kept; without it it is for this run alone.
+ */
+export function findSecrets(
+  env: Environment,
+  mayCreate: boolean,
+  file?: string,
+): { secrets: string[]; newSecret?: NewSecret } {
+  const given = readSecrets(env)
+  if (given) return { secrets: given }
+  if (!mayCreate)
+    refuse(
+      'PAIRGATE_SECRET is missing: set it to at least 32 random bytes, for example from "openssl rand -base64 32"',
+    )
+  if (file && existsSync(file)) return { secrets: [readFileSync(file, 'utf8').trim()] }
+  const secret = randomBytes(32).toString('base64url')
+  return { secrets: [secret], ...(file && { newSecret: { file, secret } }) }
+}
+
+/** Keeps a new secret. False: another process that starts made one this moment. */
+export function saveSecret({ file, secret }: NewSecret): boolean {
+  try {
+    writeFileSync(file, secret, { mode: 0o600, flag: 'wx' })
+    return true
+  } catch (error) {
+    if (!existsSync(file)) throw error
+    return false
+  }
+}
+
+/** The file that further options are in: `PAIRGATE_CONFIG`, or `pairgate.config.ts`, `.js` or `.json` when one is there. */
+export function findConfigFile(env: Environment): string | null {
+  const names = ['pairgate.config.ts', 'pairgate.config.js', 'pairgate.config.json']
+  const name = env.PAIRGATE_CONFIG || names.find((file) => existsSync(file))
+  if (!name) return null
+  const path = resolve(name)
+  if (!existsSync(path)) refuse(`PAIRGATE_CONFIG names a file that is not there: "${path}"`)
+  return path
+}
+
+async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
+  const path = findConfigFile(env)
+  if (!path) return {}
+  try {
+    if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8'))
+    const module = await import(pathToFileURL(path).href)
+    return module.default ?? { ...module }
+  } catch (error) {
+    throw new PairgateError(
+      'ERR_PAIRGATE_ENVIRONMENT',
+      `The configuration file "${path}" cannot be read`,
+      error,
+    )
+  }
+}
+
+/**
+ * Reads the environment contract of the standalone server.
+ *
+ * @throws {PairgateError} `ERR_PAIRGATE_ENVIRONMENT`, naming the variable and what it must be.
+ */
+export async function readSettings(env: Environment): Promise<Settings> {
+  const address = readAddress(env)
+  const { baseUrl, isLoopback } = address
+  const further = await readConfigFile(env)
+  const common = readOptions(env, further, isLoopback)
+  const { store, storage, secretFile } = await openDatabase(env.DATABASE_URL || undefined)
+  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
+  // a secret that several machines must share is not made up by one of them
+  const mayCreate = isLocal && storage.startsWith('sqlite:')
+  const { secrets, newSecret } =
+    further.secrets && !readSecrets(env)
+      ? { secrets: further.secrets }
+      : findSecrets(env, mayCreate, secretFile)
+  const options = { ...further, ...common, baseUrl, secrets, database: store }
+  return { ...address, storage, options, ...(newSecret && { newSecret }) }
+}
