@@ -9,7 +9,7 @@ import { sqlStore } from './sql_store.ts'
 
 // Deadlock or a conflict on another node, lock wait timeout, a row that changed since, a prepared statement that has to
 // be made anew, not in the cluster's majority, for reading only, too many connections: nothing was changed.
-const NOT_RUN = [1213, 1205, 1020, 1243, 1615, 1047, 1290, 1792, 1836, 1040, 1203, 1129]
+const NOT_RUN = [1213, 1205, 1020, 1243, 1615, 1047, 1290, 1792, 1836, 1040, 1203, 1226, 1129]
 // Failed while it committed, shutting down, interrupted, killed, too long, the network: it may have been changed.
 const UNKNOWN = [1180, 1053, 1317, 1927, 1969, 3024, 1158, 1159, 1160, 1161]
 
@@ -58,13 +58,19 @@ function parseHost(text: string): { host: string; port: number } {
   return { host, port: Number(port) }
 }
 
+function decode(text = ''): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return refuse('has a % that does not encode a character: write %25')
+  }
+}
+
 /** Reads a URL; messages never quote it, since it holds the password. */
 function parseUrl(url: string): { hosts: MysqlHost[]; connections: number } {
   const parts = /^mysql:\/\/([^:@/]+)(?::([^@/]*))?@([^@/?]+)\/([^/?#]+)(?:\?([^#]*))?$/.exec(url)
   if (!parts) refuse('must be mysql://USER:PASSWORD@HOST:PORT/DATABASE, with / and @ in it percent-encoded')
-  const [user = '', password = '', database = ''] = [parts[1], parts[2], parts[4]].map((part) =>
-    decodeURIComponent(part ?? ''),
-  )
+  const [user = '', password = '', database = ''] = [parts[1], parts[2], parts[4]].map(decode)
   const { ssl = 'false', connections = '10', ...others } = Object.fromEntries(new URLSearchParams(parts[5]))
   const [other] = Object.keys(others)
   if (other !== undefined) refuse(`has an unknown parameter "${other}": known are "connections" and "ssl"`)

@@ -26,7 +26,7 @@ const QUEUE = 100
 
 // A server that says one of these is of no use for now: too many connections, blocked, shutting down, killed this
 // connection, lost its cluster's majority, or may only be read.
-const USELESS = [1040, 1203, 1129, 1053, 1927, 1047, 1290, 1792, 1836]
+const USELESS = [1040, 1203, 1226, 1129, 1053, 1927, 1047, 1290, 1792, 1836]
 
 const numberOf = (error: unknown) => (error as { errno?: number }).errno ?? -1
 

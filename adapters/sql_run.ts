@@ -59,8 +59,9 @@ interface UpdateQuery {
 const DELAYS = [5, 20, 80, 200]
 /** The same for `persist`: long enough for a database server to come back. */
 const LONG_DELAYS = [...DELAYS, 400, 800, 1_500, 2_500, 4_000]
-/** A failure that took longer than this to come, in milliseconds, is final: its request has waited enough. */
+/** No further try after so many milliseconds: the request has waited enough. */
 const PATIENCE = 4_000
+const LONG_PATIENCE = 15_000
 
 /** Runs a statement; a passing failure is met with more tries, then with `ERR_PAIRGATE_STORE_UNAVAILABLE`. */
 async function withRetries<T>(
@@ -69,17 +70,17 @@ async function withRetries<T>(
   { afterUnknown = 'again' }: RunOptions = {},
 ): Promise<T> {
   const start = performance.now()
-  let delays = DELAYS
+  let [delays, patience] = [DELAYS, PATIENCE]
   for (let tries = 0; ; tries++) {
     try {
       return await statement()
     } catch (error) {
       const failure = dialect.classify(error)
       if (failure !== 'not_run' && failure !== 'unknown') throw error
-      if (failure === 'unknown' && afterUnknown === 'persist') delays = LONG_DELAYS
+      if (failure === 'unknown' && afterUnknown === 'persist')
+        [delays, patience] = [LONG_DELAYS, LONG_PATIENCE]
       const delay = failure === 'unknown' && afterUnknown === 'stop' ? undefined : delays[tries]
-      const isLate = delays === DELAYS && performance.now() - start > PATIENCE
-      if (delay === undefined || isLate) {
+      if (delay === undefined || performance.now() - start > patience) {
         throw new PairgateError('ERR_PAIRGATE_STORE_UNAVAILABLE', 'The database does not answer', error)
       }
       await new Promise((resolve) => setTimeout(resolve, delay * (1 + Math.random() / 2)))

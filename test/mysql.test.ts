@@ -1,0 +1,303 @@
+/** What only a database server can do to a store: break the wire, lock, stop, be full, be for reading only. @module */
+
+import { createHash } from 'node:crypto'
+import { createConnection } from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { mysql } from '../adapters/mysql.ts'
+import type { Issue, NewGrant, Store } from '../src/mod.ts'
+import { type MariaDb, startMariaDb } from './support/mariadb.ts'
+import { type Loss, startTcpProxy, type TcpProxy } from './support/tcp_proxy.ts'
+
+const NOW = 1_800_000_000_000
+const UNAVAILABLE = { code: 'ERR_PAIRGATE_STORE_UNAVAILABLE' }
+const hash = (text: string) => createHash('sha256').update(text).digest('hex')
+const user = { id: hash('ada'), issuer: 'https://issuer.example', subject: 'ada', name: 'Ada', email: null }
+
+let serial = 0
+const unique = (what: string) => `${what}-${process.pid}-${++serial}`
+
+function newGrant(): NewGrant {
+  const id = unique('grant')
+  return {
+    id,
+    flow: 'device',
+    client_id: 'cli',
+    secret_hash: hash(id),
+    user_code: null,
+    match_code: null,
+    scope: '',
+    device_name: null,
+    remote_address: null,
+    poll_interval: 5,
+    created_at: NOW,
+    expires_at: NOW + 600_000,
+  }
+}
+
+function newIssue(grant: NewGrant): Issue {
+  const id = unique('credential')
+  const kind = 'api_key'
+  return {
+    credential: {
+      id,
+      kind,
+      secret_hash: hash(id),
+      hint: '',
+      name: '',
+      remote_address: null,
+      expires_at: NOW + 1,
+    },
+    secret_hash: grant.secret_hash,
+    client_id: 'cli',
+    flow: 'device',
+    now: NOW,
+  }
+}
+
+let server: MariaDb
+let url: string
+let proxy: TcpProxy
+/** Reaches the server through the proxy. */
+let store: Store
+/** Reaches it directly, as another instance does. */
+let other: Store
+
+/** The same URL by another way. */
+const through = (port: number) => url.replace(/:\d+\//, `:${port}/`)
+
+beforeAll(async () => {
+  server = await startMariaDb()
+  url = await server.createDatabase()
+  proxy = await startTcpProxy(server.port)
+  store = mysql(`${through(proxy.port)}?connections=4`)
+  other = mysql(url)
+  await store.migrate()
+  await store.upsertUser(user, NOW)
+})
+afterAll(async () => {
+  await proxy?.close()
+  await Promise.all([store?.close(), other?.close()])
+  await server?.remove()
+})
+
+/** Adds a database user. */
+async function addUser(password: string, more = ''): Promise<string> {
+  const name = unique('user').slice(-30)
+  await server.sql(`CREATE USER ? IDENTIFIED BY ? ${more}`, name, password)
+  await server.sql('GRANT ALL ON *.* TO ?', name)
+  return name
+}
+
+async function approved(): Promise<NewGrant> {
+  const grant = newGrant()
+  await other.insertGrant(grant)
+  await other.decideGrant({ grant_id: grant.id, status: 'approved', user_id: user.id, now: NOW })
+  return grant
+}
+
+describe.each<Loss>(['request', 'answer'])('STO-04 the connection breaks and the %s is lost', (what) => {
+  /** Runs a call whose statement with this text is lost on its way. */
+  async function losing<T>(text: string, call: () => Promise<T>): Promise<T> {
+    const before = proxy.lost
+    proxy.lose(what, text)
+    const result = await call()
+    expect(proxy.lost).toBe(before + 1)
+    return result
+  }
+
+  test('insertGrant: the grant is there once, and it was ours', async () => {
+    const grant = newGrant()
+    expect(await losing(grant.id, () => store.insertGrant(grant))).toBe(true)
+    expect(await other.findGrant({ id: grant.id })).toMatchObject({ status: 'pending' })
+    expect(await losing(grant.secret_hash, () => store.insertGrant({ ...grant, id: unique('g') }))).toBe(
+      false,
+    )
+  })
+
+  test('decideGrant: ours is said to be ours, somebody else’s is not', async () => {
+    const grant = newGrant()
+    await other.insertGrant(grant)
+    const decision = { grant_id: grant.id, status: 'approved', user_id: user.id, now: NOW } as const
+    expect(await losing(grant.id, () => store.decideGrant(decision))).toBe(true)
+    const second = { ...decision, status: 'denied', now: NOW + 1 } as const
+    expect(await losing(grant.id, () => store.decideGrant(second))).toBe(false)
+    expect(await other.findGrant({ id: grant.id })).toMatchObject({ status: 'approved', decided_at: NOW })
+  })
+
+  test('DF-16 issueCredential: one credential, and its secret is known', async () => {
+    const grant = await approved()
+    const issue = newIssue(grant)
+    expect(await losing(issue.credential.secret_hash, () => store.issueCredential(issue))).toBe('issued')
+    expect(await other.findCredential(issue.credential.secret_hash)).not.toBeNull()
+    const second = newIssue(grant)
+    const result = await losing(second.credential.secret_hash, () => store.issueCredential(second))
+    expect(result).toBe('already_issued')
+    expect(await other.findCredential(second.credential.secret_hash)).toBeNull()
+  })
+
+  test('revokeCredential: ended once, and by us', async () => {
+    const issue = newIssue(await approved())
+    await other.issueCredential(issue)
+    const key = { secret_hash: issue.credential.secret_hash }
+    expect(await losing(key.secret_hash, () => store.revokeCredential(key, NOW + 1))).toBe(true)
+    expect(await losing(key.secret_hash, () => store.revokeCredential(key, NOW + 2))).toBe(false)
+    expect((await other.findCredential(key.secret_hash))?.credential.revoked_at).toBe(NOW + 1)
+  })
+
+  test('limits never count less than what happened', async () => {
+    const key = unique('limit')
+    const count = async () => (await other.readLimits([{ key, since: 0, until: 10 }]))[0]
+    expect(await losing(key, () => store.takeLimit(key, 1, 5))).toBe(true)
+    expect(await other.takeLimit(key, 1, 5)).toBe(true)
+    const before = (await count()) ?? 0
+    expect(before).toBeGreaterThanOrEqual(2)
+    const released = losing(key, () => store.releaseLimit(key, 1))
+    await expect(released).rejects.toMatchObject(UNAVAILABLE)
+    expect(await count()).toBe(what === 'answer' ? before - 1 : before)
+  })
+
+  test('reads, people and events are simply done again', async () => {
+    const id = unique('event')
+    const empty = { user_id: null, client_id: null, grant_id: null, credential_id: null, detail: null }
+    const event = { id, at: NOW, type: 'started', remote_address: null, request_id: null, ...empty } as const
+    await losing(id, () => store.insertEvent(event))
+    expect(await losing(user.id, () => store.findUser(user.id))).toMatchObject({ subject: 'ada' })
+    await losing(user.id, () => store.upsertUser({ ...user, name: 'Countess' }, NOW))
+    expect(await other.findUser(user.id)).toMatchObject({ name: 'Countess' })
+  })
+})
+
+describe('a server that is away', () => {
+  test('is ERR_PAIRGATE_STORE_UNAVAILABLE within a second, and used again as soon as it is back', async () => {
+    await proxy.shut()
+    const start = performance.now()
+    await expect(store.ping()).rejects.toMatchObject(UNAVAILABLE)
+    await expect(store.takeLimit('away', 1, 1)).rejects.toMatchObject(UNAVAILABLE)
+    expect(performance.now() - start).toBeLessThan(2_500)
+    await proxy.reopen()
+    await store.ping()
+    expect(await store.takeLimit('away', 1, 1)).toBe(true)
+  })
+
+  test('the next host is used, and the first no more', async () => {
+    const wire = await startTcpProxy(server.port)
+    const store = mysql(url.replace(/@[^/]*/, `@127.0.0.1:${wire.port},127.0.0.1:${server.port}`))
+    await store.ping()
+    await wire.shut()
+    const grant = newGrant()
+    expect(await store.insertGrant(grant)).toBe(true)
+    expect(await store.findGrant({ id: grant.id })).not.toBeNull()
+    await store.close()
+  })
+
+  test('issueCredential alone waits for it: nobody else could find out what became of it', async () => {
+    const issue = newIssue(await approved())
+    proxy.lose('answer', issue.credential.secret_hash)
+    const lost = proxy.lost
+    const issued = store.issueCredential(issue)
+    proxy.isClosed = true
+    // more often than any other statement is tried
+    await expect.poll(() => proxy.refused, { timeout: 5_000 }).toBeGreaterThan(4)
+    expect(proxy.lost).toBe(lost + 1)
+    proxy.isClosed = false
+    expect(await issued).toBe('issued')
+  })
+
+  test('one that says nothing is given up after ten seconds, and its connections are not used again', async () => {
+    const wire = await startTcpProxy(server.port)
+    const store = mysql(`${through(wire.port)}?connections=2`)
+    await store.ping()
+    wire.pause()
+    await expect(store.ping()).rejects.toMatchObject(UNAVAILABLE)
+    await wire.close()
+    await store.close()
+  })
+})
+
+describe('a server that is busy', () => {
+  test('a lock that times out is tried again', async () => {
+    const key = unique('lock')
+    await other.takeLimit(key, 1, 9)
+    const rival = await createConnection(url)
+    await rival.query('START TRANSACTION')
+    await rival.query('UPDATE limits SET n = n WHERE `key` = ?', [key])
+    await server.sql('SET GLOBAL innodb_lock_wait_timeout = 1')
+    const impatient = mysql(url)
+    const waits = async () => {
+      const [status] = await server.sql("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_waits'")
+      return Number(status?.Value)
+    }
+    const before = await waits()
+    const taken = impatient.takeLimit(key, 1, 9)
+    // it waits once more after it has given up once
+    await expect.poll(waits, { timeout: 5_000 }).toBe(before + 2)
+    await rival.query('COMMIT')
+    expect(await taken).toBe(true)
+    await rival.end()
+    await impatient.close()
+    await server.sql('SET GLOBAL innodb_lock_wait_timeout = 50')
+  })
+
+  test('DF-16 two instances, fifty statements each, at once: no deadlock reaches the caller', async () => {
+    for (let round = 0; round < 5; round++) {
+      const grant = await approved()
+      const issues = Array.from({ length: 100 }, (_, i) =>
+        (i % 2 ? store : other).issueCredential(newIssue(grant)),
+      )
+      const results = await Promise.all(issues)
+      expect(results.filter((result) => result === 'issued')).toHaveLength(1)
+      const key = unique('race')
+      const taken = await Promise.all(
+        Array.from({ length: 100 }, (_, i) => (i % 2 ? store : other).takeLimit(key, 1, 30)),
+      )
+      expect(taken.filter(Boolean)).toHaveLength(30)
+    }
+  })
+
+  test('more connections than it gives are waited for', async () => {
+    const name = await addUser('pw', 'WITH MAX_USER_CONNECTIONS 5')
+    const many = mysql(`${url.replace(/\/\/[^@]*@/, `//${name}:pw@`)}?connections=50`)
+    const results = await Promise.allSettled(Array.from({ length: 200 }, () => many.ping()))
+    expect(results.some(({ status }) => status === 'fulfilled')).toBe(true)
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject(UNAVAILABLE)
+    await many.ping()
+    await many.close()
+  })
+
+  test('one that is for reading only changes nothing, and is told apart from a fault', async () => {
+    await server.sql('SET GLOBAL read_only = 1')
+    const grant = newGrant()
+    await expect(other.insertGrant(grant)).rejects.toMatchObject(UNAVAILABLE)
+    await server.sql('SET GLOBAL read_only = 0')
+    expect(await other.insertGrant(grant)).toBe(true)
+  })
+})
+
+describe('the URL', () => {
+  test.each([
+    ['mysql://', 'must be mysql://USER'],
+    ['mysql://user:pw@host', 'must be mysql://USER'],
+    ['mysql://user:p@ss@host/db', 'must be mysql://USER'],
+    ['mysql://user:hunter%2@host/db', 'does not encode'],
+    ['mysql://user:hunter2@ho st/db', 'hosts'],
+    ['mysql://user:hunter2@host:99999999/db', 'hosts'],
+    ['mysql://user:hunter2@host/db?sssl=1', 'unknown parameter "sssl"'],
+    ['mysql://user:hunter2@host/db?ssl=yes', '"ssl"'],
+    ['mysql://user:hunter2@host/db?connections=0', '"connections"'],
+  ])('%s is refused without being quoted', (text, message) => {
+    expect(() => mysql(text)).toThrow(message)
+    expect(() => mysql(text)).not.toThrow('hunter')
+  })
+
+  test('a password may hold anything, percent-encoded', async () => {
+    const password = 'p@ss:w/o?r,d#%"\\\''
+    const name = await addUser(password)
+    const there = mysql(url.replace(/\/\/[^@]*@/, `//${name}:${encodeURIComponent(password)}@`))
+    await there.ping()
+    await there.close()
+    const wrong = mysql(url.replace(/:[^:@/]*@/, ':wrong@'))
+    await expect(wrong.migrate()).rejects.toThrow(/refuses user or password/)
+    await wrong.close()
+  })
+})
