@@ -31,7 +31,12 @@ export async function serve(gate: Pairgate, address: { hostname: string; port: n
   const server = Bun.serve({
     ...address,
     idleTimeout: 60,
-    fetch: (request, peer) => gate.fetch(request, { remoteAddress: peer.requestIP(request)?.address }),
+    fetch(request, peer) {
+      const info = { remoteAddress: peer.requestIP(request)?.address }
+      // health checks by HTTP/1.0 name no host, and then this is no URL
+      if (!request.url.startsWith('/')) return gate.fetch(request, info)
+      return gate.fetch(new Request(`http://localhost${request.url}`, request), info)
+    },
   })
   return { port: server.port, close: () => server.stop() }
 }
