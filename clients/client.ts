@@ -6,7 +6,7 @@
  */
 
 import { createTRPCClient, httpLink, type TRPCClient, type TRPCClientError } from '@trpc/client'
-import type { PairgateRouter } from '../src/router.ts'
+import type { PairgateRouter } from '../src/router_type.ts'
 
 /** What `createClient` takes. */
 export interface ClientOptions {

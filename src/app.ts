@@ -22,7 +22,8 @@ import { isUnavailable } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
 import { MESSAGES, type Message } from './pages/message.tsx'
-import { createRouter, type RouterContext, retryAfterHeader } from './router.ts'
+import { createRouter, retryAfterHeader } from './router.ts'
+import type { RouterContext } from './router_type.ts'
 
 /** Longest body that is read, in bytes. */
 const MAX_BODY = 65_536

@@ -17,5 +17,5 @@ export {
   type ProviderIdentity,
   type Transaction,
 } from './providers.ts'
-export type { PairgateRouter, RouterContext } from './router.ts'
+export type { PairgateRouter, RouterContext } from './router_type.ts'
 export type * from './store.ts'

@@ -7,7 +7,8 @@ import type { Deps, Log } from './flows/deps.ts'
 import { createRecent } from './flows/recent.ts'
 import { setUserDisabled } from './flows/users.ts'
 import { optionWarnings, type PairgateOptions, parseOptions } from './options.ts'
-import { createRouter, type RouterContext } from './router.ts'
+import { createRouter } from './router.ts'
+import type { PairgateRouter, RouterContext } from './router_type.ts'
 import type { UserIdentity } from './store.ts'
 
 /** What a transport knows of a request beside the request itself. */
@@ -40,9 +41,7 @@ export interface Pairgate {
    *
    * @param options.resolve Finds the request in the host's context.
    */
-  router<Host extends object>(options: {
-    resolve: (context: Host) => RouterContext
-  }): ReturnType<typeof createRouter<Host>>
+  router<Host extends object>(options: { resolve: (context: Host) => RouterContext }): PairgateRouter<Host>
   /** Creates or upgrades the tables now; otherwise the first request does, see the option `autoMigrate`. */
   migrate(): Promise<void>
   /** Rejects with `ERR_PAIRGATE_SCHEMA` when the tables are not those of this version. Changes nothing. */

@@ -17,14 +17,7 @@ import { authenticateBearer, bearerToken, describe, endCredential } from './flow
 import { type Deps, toCaller } from './flows/deps.ts'
 import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
 import { redeemVerifier, startPair } from './flows/paircode.ts'
-
-/** What the router needs to know of a request. */
-export interface RouterContext {
-  /** The request as it came in: its headers carry the cookie, the origin and the Bearer credential. */
-  readonly request: Request
-  /** Address of the socket's peer. */
-  readonly remoteAddress?: string | undefined
-}
+import type { PairgateRouter, RouterContext } from './router_type.ts'
 
 const text = (max: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(max))
 const startInput = {
@@ -98,15 +91,15 @@ function unwrap<T extends object>(outcome: T): Exclude<T, Refusal> {
 }
 
 /** The two kinds of procedures: open to every program, and for a person at a browser. */
-function createProcedures<Host extends object>(
+function createProcedures(
   deps: Deps,
-  resolve: (context: Host) => RouterContext,
+  resolve: (context: object) => RouterContext,
   ready: () => Promise<void>,
 ) {
-  const t = initTRPC.context<Host>().create({ isDev: false })
+  const t = initTRPC.context<object>().create({ isDev: false })
 
   const open = t.procedure.use(async ({ ctx, next, path }) => {
-    const { request, remoteAddress } = resolve(ctx as unknown as Host)
+    const { request, remoteAddress } = resolve(ctx)
     const caller = toCaller(deps, request, remoteAddress)
     await ready()
     const result = await next({ ctx: { caller } })
@@ -132,9 +125,9 @@ function createProcedures<Host extends object>(
   return { t, open, byPerson }
 }
 
-type Procedures<Host extends object> = ReturnType<typeof createProcedures<Host>>
+type Procedures = ReturnType<typeof createProcedures>
 
-function deviceProcedures<Host extends object>(deps: Deps, { open, byPerson }: Procedures<Host>) {
+function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
   const reference = { user_code: text(64) }
   const refer = (input: { user_code: string }): GrantReference => ({
     flow: 'device',
@@ -163,7 +156,7 @@ function deviceProcedures<Host extends object>(deps: Deps, { open, byPerson }: P
   }
 }
 
-function pairProcedures<Host extends object>(deps: Deps, { open, byPerson }: Procedures<Host>) {
+function pairProcedures(deps: Deps, { open, byPerson }: Procedures) {
   const reference = { paircode: text(64) }
   const refer = (input: { paircode: string }): GrantReference => ({ flow: 'pair', paircode: input.paircode })
   const decide = (status: 'approved' | 'denied') =>
@@ -189,7 +182,7 @@ function pairProcedures<Host extends object>(deps: Deps, { open, byPerson }: Pro
   }
 }
 
-function sessionProcedures<Host extends object>(deps: Deps, { open }: Procedures<Host>) {
+function sessionProcedures(deps: Deps, { open }: Procedures) {
   return {
     whoami: open.input(v.optional(none)).query(async ({ ctx }) => {
       const who = await authenticateBearer(deps, ctx.caller.request)
@@ -211,6 +204,12 @@ function sessionProcedures<Host extends object>(deps: Deps, { open }: Procedures
   }
 }
 
+/** `Built` if the two types are the very same. Assignable both ways is not enough: optional members would be free. */
+type Same<Built, Written> =
+  (<T>() => T extends Built ? 1 : 2) extends <T>() => T extends Written ? 1 : 2
+    ? Built
+    : 'the router is not what router_type.ts says'
+
 /**
  * Builds the router.
  *
@@ -221,15 +220,15 @@ export function createRouter<Host extends object>(
   deps: Deps,
   resolve: (context: Host) => RouterContext,
   ready: () => Promise<void>,
-) {
-  const procedures = createProcedures(deps, resolve, ready)
+): PairgateRouter<Host> {
+  const procedures = createProcedures(deps, resolve as (context: object) => RouterContext, ready)
   const { t } = procedures
-  return t.router({
+  const router = t.router({
     device: t.router(deviceProcedures(deps, procedures)),
     pair: t.router(pairProcedures(deps, procedures)),
     session: t.router(sessionProcedures(deps, procedures)),
   })
+  // the compiler checks here that the written type says exactly what is built
+  const checked: Same<typeof router, PairgateRouter<object>> = router
+  return checked as unknown as PairgateRouter<Host>
 }
-
-/** The router's type, for typed clients. */
-export type PairgateRouter = ReturnType<typeof createRouter<RouterContext>>

@@ -43,6 +43,7 @@ const RULES: readonly Rule[] = [
   { of: /^src\/options\.ts/, may: /^(valibot$|src\/(core\/|errors|store|providers))/ },
   { of: /^src\/flows\//, may: /^src\/(core\/|flows\/|errors|store|hash|options|providers)/ },
   { of: /^src\/router\.ts/, may: /^(@trpc\/server$|valibot$|src\/(core\/|flows\/|errors|options|store))/ },
+  { of: /^src\/router_type\.ts/, may: /^@trpc\/server$/ },
   { of: /^src\/pages\//, may: /^(hono\/|src\/(core\/|flows\/|pages\/|hash|store))/ },
   {
     of: /^src\/endpoints\//,

@@ -1,0 +1,105 @@
+/**
+ * The router's type, written out: what each procedure takes and what it answers. JSR takes no types that a compiler has
+ * to infer. It cannot drift: `createRouter` compiles only when it builds exactly this.
+ *
+ * @module
+ */
+
+import type {
+  TRPCBuiltRouter,
+  TRPCDefaultErrorShape,
+  TRPCMutationProcedure,
+  TRPCQueryProcedure,
+} from '@trpc/server'
+import type { DecideOutcome, ReviewDetails, ReviewError, TokenOutcome } from './core/outcome.ts'
+import type { CredentialKind } from './core/secret.ts'
+import type { DeviceAuthorizationResponse } from './flows/device.ts'
+import type { PairStartResponse } from './flows/paircode.ts'
+
+/** What the router needs to know of a request. */
+export interface RouterContext {
+  /** The request as it came in: its headers carry the cookie, the origin and the Bearer credential. */
+  readonly request: Request
+  /** Address of the socket's peer. */
+  readonly remoteAddress?: string | undefined
+}
+
+interface Types<Input, Output> {
+  input: Input
+  output: Output
+  meta: object
+  errorShape: TRPCDefaultErrorShape
+}
+
+type Mutation<Input, Output> = TRPCMutationProcedure<Types<Input, Output>>
+type Query<Input, Output> = TRPCQueryProcedure<Types<Input, Output>>
+
+/** What asks for a login. */
+interface StartInput {
+  client_id: string
+  /** Space-separated. */
+  scope?: string | undefined
+  /** What the machine calls itself; shown as unverified. */
+  device_name?: string | undefined
+}
+
+/** What a person decides with: the code they typed, needed to allow when networks differ. */
+interface DecisionInput {
+  code?: string | undefined
+}
+
+interface DeviceDecisionInput extends DecisionInput {
+  user_code: string
+}
+
+interface PairStartInput extends StartInput {
+  paircode: string
+  delivery?: 'poll' | undefined
+}
+
+interface PairDecisionInput extends DecisionInput {
+  paircode: string
+}
+
+/** Nothing. */
+type Empty = Record<never, never>
+
+type DeviceProcedures = {
+  authorize: Mutation<StartInput, DeviceAuthorizationResponse>
+  token: Mutation<{ client_id: string; device_code: string }, TokenOutcome>
+  review: Mutation<{ user_code: string }, ReviewDetails | ReviewError>
+  approve: Mutation<DeviceDecisionInput, DecideOutcome>
+  deny: Mutation<DeviceDecisionInput, DecideOutcome>
+}
+
+type PairProcedures = {
+  start: Mutation<PairStartInput, PairStartResponse>
+  token: Mutation<{ client_id: string; verifier: string }, TokenOutcome>
+  review: Mutation<{ paircode: string }, ReviewDetails | ReviewError>
+  approve: Mutation<PairDecisionInput, DecideOutcome>
+  deny: Mutation<PairDecisionInput, DecideOutcome>
+}
+
+interface Whoami {
+  issuer: string
+  subject: string
+  name: string | null
+  email: string | null
+  kind: CredentialKind
+  client_id: string | null
+  credential_name: string
+  scope: string
+  /** Seconds. */
+  expires_in: number
+}
+
+type SessionProcedures = {
+  whoami: Query<Empty | undefined, Whoami>
+  signOut: Mutation<Empty, { status: 'signed_out' }>
+}
+
+/** The router's type, for typed clients. */
+export type PairgateRouter<Host extends object = RouterContext> = TRPCBuiltRouter<
+  { ctx: Host; meta: object; errorShape: TRPCDefaultErrorShape; transformer: false },
+  { device: DeviceProcedures; pair: PairProcedures; session: SessionProcedures }
+>
