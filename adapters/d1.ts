@@ -1,21 +1,32 @@
-/** Cloudflare D1, through kysely-d1. @module */
+/**
+ * Cloudflare D1. Its statements are those of statements.ts, compiled beforehand: Kysely and its compiler would be half of
+ * a Worker's code.
+ *
+ * @module
+ */
 
-import { type DatabaseIntrospector, Kysely, SqliteAdapter, type TableMetadata } from 'kysely'
-import { D1Dialect } from 'kysely-d1'
 import type { Store } from '../src/mod.ts'
-import type { Tables } from './migrations.ts'
-import type { SqlDialect } from './sql_run.ts'
+import { STATEMENTS, STEPS } from './d1_sql.ts'
+import { bindValues, type Execute, type SqlDialect } from './sql_run.ts'
 import { sqlStore } from './sql_store.ts'
 
-/** The part of a D1 binding that is used here. */
+/** A prepared statement of D1; the part that is used here. */
+export interface D1PreparedStatement {
+  /** Binds the values of the `?`. */
+  bind(...values: unknown[]): D1PreparedStatement
+  /** Runs it. */
+  all(): Promise<{ readonly results: unknown[]; readonly meta: { readonly changes?: number } }>
+}
+
+/** A D1 binding; the part that is used here. */
 export interface D1Database {
   /** Prepares one statement. */
-  // biome-ignore lint/suspicious/noExplicitAny: the binding's own type has generics that are of no use here
-  prepare(sql: string): any
+  prepare(sql: string): D1PreparedStatement
+  /** Runs statements together: all of them, or none. */
+  batch(statements: D1PreparedStatement[]): Promise<unknown>
 }
 
 const dialect: SqlDialect = {
-  engine: 'sqlite',
   migrateHint: 'run "npx wrangler d1 migrations apply DATABASE"',
   // D1 has no error codes; the texts are from Cloudflare's list of D1 errors
   classify(error) {
@@ -27,50 +38,6 @@ const dialect: SqlDialect = {
       ? 'unknown'
       : undefined
   },
-}
-
-/** Requests of one isolate need not wait for each other, and one that is cut off must not hold up all others. */
-class ParallelAdapter extends SqliteAdapter {
-  override get supportsMultipleConnections(): boolean {
-    return true
-  }
-}
-
-/** What SQLite itself keeps of its tables. */
-interface Catalogue {
-  readonly sqlite_master: { readonly name: string; readonly type: string }
-}
-
-/** Names the tables without asking for their columns, which D1 refuses for tables of its own. */
-class TableNames implements DatabaseIntrospector {
-  readonly #db: Kysely<Catalogue>
-
-  constructor(db: Kysely<never>) {
-    this.#db = db as unknown as Kysely<Catalogue>
-  }
-
-  async getSchemas(): Promise<[]> {
-    return []
-  }
-
-  async getTables(): Promise<TableMetadata[]> {
-    const tables = this.#db.selectFrom('sqlite_master').select('name').where('type', '=', 'table')
-    const rows = await tables.execute()
-    return rows.map(({ name }) => ({ name, isView: false, isForeign: false, columns: [] }))
-  }
-
-  async getMetadata(): Promise<{ tables: TableMetadata[] }> {
-    return { tables: await this.getTables() }
-  }
-}
-
-class Dialect extends D1Dialect {
-  override createAdapter(): SqliteAdapter {
-    return new ParallelAdapter()
-  }
-  override createIntrospector(db: Kysely<never>): DatabaseIntrospector {
-    return new TableNames(db)
-  }
 }
 
 /**
@@ -86,5 +53,25 @@ class Dialect extends D1Dialect {
  * ```
  */
 export function d1(database: D1Database): Store {
-  return sqlStore(new Kysely<Tables>({ dialect: new Dialect({ database: database as never }) }), dialect)
+  const execute: Execute = async (name, values) => {
+    const statement = STATEMENTS[name]
+    const bound = database.prepare(statement.sql).bind(...bindValues(statement, values))
+    const { results, meta } = await bound.all()
+    return { rows: results as never[], changes: meta.changes ?? 0 }
+  }
+  return sqlStore(
+    {
+      execute,
+      steps: Object.keys(STEPS),
+      async migrate() {
+        const { rows } = await execute('listSteps', {}).catch(() => ({ rows: [] }))
+        const done = rows.map(({ name }: { name: string }) => name)
+        const missing = Object.entries(STEPS).filter(([name]) => !done.includes(name))
+        // together, so that a step is done with its tables, or not at all
+        await database.batch(missing.flatMap(([, texts]) => texts.map((text) => database.prepare(text))))
+      },
+      close: async () => {},
+    },
+    dialect,
+  )
 }

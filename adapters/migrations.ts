@@ -19,9 +19,11 @@ export interface Tables {
   readonly users: User & { readonly created_at: number; readonly updated_at: number }
   readonly limits: LimitRow
   readonly events: AuditEvent
+  readonly pairgate_migrations: { readonly name: string }
 }
 
-type Engine = 'sqlite' | 'mysql'
+/** Which SQL the tables are made with. */
+export type Engine = 'sqlite' | 'mysql'
 type Modify = (column: ColumnDefinitionBuilder) => ColumnDefinitionBuilder
 
 const required: Modify = (column) => column.notNull()
@@ -138,6 +140,16 @@ async function createLedgers(db: Kysely<unknown>, engine: Engine): Promise<void>
       .addColumn('request_id', text(64))
       .addColumn('detail', text(255)),
   )
+}
+
+/** The table that notes which steps were done, as Kysely's migrator makes it. */
+export async function createMigrationsTable(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable('pairgate_migrations')
+    .ifNotExists()
+    .addColumn('name', 'varchar(255)', primary)
+    .addColumn('timestamp', 'varchar(255)', required)
+    .execute()
 }
 
 /** All steps, by name; a step that was released is never changed. */

@@ -2,10 +2,10 @@
 
 import { Kysely, MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler } from 'kysely'
 import { PairgateError, type Store } from '../src/mod.ts'
+import { kyselyStore } from './kysely_store.ts'
 import type { Tables } from './migrations.ts'
 import { createMysqlDriver, type MysqlHost, NoServerError } from './mysql_driver.ts'
 import type { SqlDialect } from './sql_run.ts'
-import { sqlStore } from './sql_store.ts'
 
 // Deadlock or a conflict on another node, lock wait timeout, a row that changed since, a prepared statement that has to
 // be made anew, not in the cluster's majority, for reading only, too many connections: nothing was changed.
@@ -14,7 +14,6 @@ const NOT_RUN = [1213, 1205, 1020, 1243, 1615, 1047, 1290, 1792, 1836, 1040, 120
 const UNKNOWN = [1180, 1053, 1317, 1927, 1969, 3024, 1158, 1159, 1160, 1161]
 
 const dialect: SqlDialect = {
-  engine: 'mysql',
   migrateHint: 'start once with PAIRGATE_MIGRATE=1, or call gate.migrate()',
   classify(error) {
     if (error instanceof NoServerError) return 'not_run'
@@ -104,5 +103,5 @@ export function mysql(url: string): Store {
       createQueryCompiler: () => new MysqlQueryCompiler(),
     },
   })
-  return sqlStore(db, dialect)
+  return kyselyStore(db, 'mysql', dialect)
 }

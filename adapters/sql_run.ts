@@ -1,7 +1,19 @@
 /** How a statement is run on any database: what an error means, and when to try again. @module */
 
-import type { InsertResult, UpdateResult } from 'kysely'
 import { PairgateError } from '../src/mod.ts'
+import type { Row, StatementName, Values } from './statements.ts'
+
+/** A statement's text; each parameter is the name of a value, or a constant in an array. */
+export interface CompiledStatement {
+  readonly sql: string
+  readonly parameters: readonly (string | readonly [unknown])[]
+}
+
+/** Runs a statement once; rows are what it reads, changes how many it wrote. */
+export type Execute = <N extends StatementName>(
+  name: N,
+  values: Values<N>,
+) => Promise<{ readonly rows: Row<N>[]; readonly changes: number }>
 
 /**
  * What a database's error means.
@@ -15,8 +27,6 @@ export type Failure = 'taken' | 'not_run' | 'unknown' | 'no_table'
 
 /** What differs between databases, beside what Kysely hides. */
 export interface SqlDialect {
-  /** Which SQL the tables are made with. */
-  readonly engine: 'sqlite' | 'mysql'
   /** How an operator makes or upgrades the tables, as an imperative. */
   readonly migrateHint: string
   /** Tells what an error means; undefined when it is none of these. */
@@ -36,23 +46,34 @@ export interface RunOptions {
 
 /** The ways to run a statement; all of them try again when it failed for the moment. */
 export interface Runner {
-  readonly run: <T>(statement: () => Promise<T>, options?: RunOptions) => Promise<T>
+  /** Reads rows. */
+  readonly read: <N extends StatementName>(
+    name: N,
+    values: Values<N>,
+    options?: RunOptions,
+  ) => Promise<Row<N>[]>
+  /** Changes rows; how many. */
+  readonly change: <N extends StatementName>(
+    name: N,
+    values: Values<N>,
+    options?: RunOptions,
+  ) => Promise<number>
   /** Runs an INSERT. True: a row was added; false: the guard did not hold; null: a unique value is taken. */
-  readonly insert: (query: InsertQuery, options?: RunOptions) => Promise<boolean | null>
+  readonly insert: <N extends StatementName>(
+    name: N,
+    values: Values<N>,
+    options?: RunOptions,
+  ) => Promise<boolean | null>
   /**
    * Runs an UPDATE and tells whether its guard held.
    *
    * @param isOwn Looks whether our own values are there: asked when a second try met no row, perhaps since the first had gone through.
    */
-  readonly update: (query: UpdateQuery, isOwn: () => Promise<boolean>) => Promise<boolean>
-}
-
-interface InsertQuery {
-  executeTakeFirstOrThrow(): Promise<InsertResult>
-}
-
-interface UpdateQuery {
-  executeTakeFirstOrThrow(): Promise<UpdateResult>
+  readonly update: <N extends StatementName>(
+    name: N,
+    values: Values<N>,
+    isOwn: () => Promise<boolean>,
+  ) => Promise<boolean>
 }
 
 /** Delays before trying again, in milliseconds; each is stretched by up to half, by chance. */
@@ -64,7 +85,7 @@ const PATIENCE = 4_000
 const LONG_PATIENCE = 15_000
 
 /** Runs a statement; a passing failure is met with more tries, then with `ERR_PAIRGATE_STORE_UNAVAILABLE`. */
-async function withRetries<T>(
+export async function withRetries<T>(
   dialect: SqlDialect,
   statement: () => Promise<T>,
   { afterUnknown = 'again' }: RunOptions = {},
@@ -88,30 +109,43 @@ async function withRetries<T>(
   }
 }
 
-/** Tells whether the guard of an UPDATE held. */
-export const held = (result: UpdateResult) => result.numUpdatedRows === 1n
-
 /** The ways to run a statement on one kind of database. */
-export function createRunner(dialect: SqlDialect): Runner {
-  const run: Runner['run'] = (statement, options) => withRetries(dialect, statement, options)
+export function createRunner(dialect: SqlDialect, execute: Execute): Runner {
   return {
-    run,
-    insert: (query, options) =>
-      run(async () => {
-        try {
-          return (await query.executeTakeFirstOrThrow()).numInsertedOrUpdatedRows === 1n
-        } catch (error) {
-          if (dialect.classify(error) === 'taken') return null
-          throw error
-        }
-      }, options),
-    async update(query, isOwn) {
+    read: async (name, values, options) =>
+      (await withRetries(dialect, () => execute(name, values), options)).rows,
+    change: async (name, values, options) =>
+      (await withRetries(dialect, () => execute(name, values), options)).changes,
+    insert: (name, values, options) =>
+      withRetries(
+        dialect,
+        async () => {
+          try {
+            return (await execute(name, values)).changes === 1
+          } catch (error) {
+            if (dialect.classify(error) === 'taken') return null
+            throw error
+          }
+        },
+        options,
+      ),
+    async update(name, values, isOwn) {
       let tries = 0
-      const result = await run(() => {
+      const { changes } = await withRetries(dialect, () => {
         tries++
-        return query.executeTakeFirstOrThrow()
+        return execute(name, values)
       })
-      return held(result) || (tries > 1 && (await isOwn()))
+      return changes === 1 || (tries > 1 && (await isOwn()))
     },
   }
+}
+
+/** Puts values in a compiled statement's parameters. */
+export function bindValues({ parameters }: CompiledStatement, values: object): unknown[] {
+  return parameters.map((parameter) => {
+    if (typeof parameter !== 'string') return parameter[0]
+    const value = (values as Record<string, unknown>)[parameter]
+    if (value === undefined) throw new TypeError(`A statement lacks the value "${parameter}"`)
+    return value
+  })
 }

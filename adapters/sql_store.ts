@@ -1,28 +1,173 @@
-/** The one SQL store, for every database that Kysely speaks to. @module */
+/** The one SQL store: each method of it is a statement, and perhaps a second one that looks what became of the first. @module */
 
-import type { Kysely } from 'kysely'
 import type { Store } from '../src/mod.ts'
-import type { Tables } from './migrations.ts'
-import { credentials } from './sql_credentials.ts'
-import { grants } from './sql_grants.ts'
-import { ledgers, users } from './sql_ledgers.ts'
-import { createRunner, type SqlDialect } from './sql_run.ts'
-import { schema } from './sql_schema.ts'
+import { createRunner, type Execute, type Runner, type SqlDialect } from './sql_run.ts'
+import { createSchema } from './sql_schema.ts'
 
-/** Makes a store on a Kysely instance. */
-export function sqlStore(db: Kysely<Tables>, dialect: SqlDialect): Store {
-  const runner = createRunner(dialect)
+/** What a store needs beside the running of its statements. */
+export interface SqlDatabase {
+  readonly execute: Execute
+  /** The steps that make the tables, by name. */
+  readonly steps: readonly string[]
+  /** Runs the steps that were not run yet. */
+  migrate(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Makes a store. */
+export function sqlStore(database: SqlDatabase, dialect: SqlDialect): Store {
+  const runner = createRunner(dialect, database.execute)
   return {
-    ...schema(db, dialect, runner),
-    async ping() {
-      await runner.run(() => db.selectFrom('users').select('id').limit(1).execute())
+    ...createSchema(database, dialect, runner),
+    ping: async () => void (await runner.read('ping', {})),
+    close: () => database.close(),
+    ...grants(runner),
+    ...credentials(runner),
+    ...users(runner),
+    ...ledgers(runner),
+  }
+}
+
+type GrantMethods = 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant' | 'issueCredential'
+
+function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMethods> {
+  return {
+    async insertGrant(grant) {
+      const row = { ...grant, status: 'pending', user_id: null, decided_at: null } as const
+      if (await insert('insertGrant', row)) return true
+      // taken by whom? our own id there means that an earlier try of this very statement had gone through
+      return (await read('findGrantById', { id: grant.id })).length > 0
     },
-    async close() {
-      await db.destroy()
+    async findGrant(key) {
+      const [row] = await ('id' in key
+        ? read('findGrantById', key)
+        : 'secret_hash' in key
+          ? read('findGrantBySecret', key)
+          : read('findGrantByUserCode', key))
+      return row ?? null
     },
-    ...grants(db, runner),
-    ...credentials(db, runner),
-    ...users(db, runner),
-    ...ledgers(db, runner),
+    async slowDown(id, interval) {
+      await change('slowDown', { id, interval })
+    },
+    async decideGrant(decision) {
+      const { grant_id, status, user_id, now } = decision
+      return await update('decideGrant', decision, async () => {
+        const [row] = await read('findGrantById', { id: grant_id })
+        return row?.status === status && row.user_id === user_id && row.decided_at === now
+      })
+    },
+    async issueCredential({ credential, secret_hash: grant_secret_hash, ...issue }) {
+      // its secret exists in this process alone: to give up on an unknown outcome would lose the login
+      const patient = { afterUnknown: 'persist' } as const
+      const added = await insert('redeemGrant', { ...credential, ...issue, grant_secret_hash }, patient)
+      if (added !== null) return added ? 'issued' : 'refused'
+      // taken by whom? if the row carries our own secret, an earlier try of this very statement had gone through
+      const { secret_hash } = credential
+      const own = await read('findCredential', { secret_hash }, patient)
+      return own.length > 0 ? 'issued' : 'already_issued'
+    },
+  }
+}
+
+type CredentialMethods = 'insertCredential' | 'findCredential' | 'touchCredential' | 'revokeCredential'
+
+function credentials({ read, change, insert, update }: Runner): Pick<Store, CredentialMethods> {
+  return {
+    async insertCredential(credential) {
+      await insert('insertCredential', {
+        ...credential,
+        last_used_at: credential.created_at,
+        revoked_at: null,
+      })
+    },
+    async findCredential(secret_hash) {
+      const [row] = await read('findCredential', { secret_hash })
+      if (!row) return null
+      const { issuer, subject, user_name, email, disabled_at, ...credential } = row
+      return {
+        credential,
+        user: { id: credential.user_id, issuer, subject, name: user_name, email, disabled_at },
+      }
+    },
+    async touchCredential(id, now, before) {
+      await change('touchCredential', { id, now, before })
+    },
+    async revokeCredential({ secret_hash, client_id }, now) {
+      const isOwn = async () => {
+        const [row] = await read('findCredential', { secret_hash })
+        return row?.revoked_at === now && (client_id === undefined || row.client_id === client_id)
+      }
+      return client_id === undefined
+        ? await update('revokeCredential', { secret_hash, now }, isOwn)
+        : await update('revokeCredentialOf', { secret_hash, client_id, now }, isOwn)
+    },
+  }
+}
+
+function users({ read, change, insert }: Runner): Pick<Store, 'upsertUser' | 'findUser' | 'setUserDisabled'> {
+  return {
+    async upsertUser(user, now) {
+      const times = { created_at: now, updated_at: now }
+      if (await insert('insertUser', { ...user, disabled_at: null, ...times })) return
+      await change('renameUser', { ...user, now })
+    },
+    async findUser(id) {
+      const [row] = await read('findUser', { id })
+      return row ?? null
+    },
+    async setUserDisabled(user, disabled_at, now) {
+      const times = { created_at: now, updated_at: now }
+      if (await insert('insertUser', { ...user, name: null, email: null, disabled_at, ...times })) return
+      await change('disableUser', { id: user.id, disabled_at, now })
+    },
+  }
+}
+
+type LedgerMethods = 'readLimits' | 'takeLimit' | 'releaseLimit' | 'insertEvent' | 'purge'
+
+function ledgers({ read, change, insert }: Runner): Pick<Store, LedgerMethods> {
+  const raise = async (key: string, bucket: number, max: number) =>
+    (await change('raiseLimit', { key, bucket, max })) === 1
+  return {
+    async readLimits(queries) {
+      const [one] = queries
+      if (!one) return []
+      // nobody asks for more than three; an unused place repeats the first, which changes no sum
+      const [, two = one, three = one] = queries
+      const rows = await read('sumLimits', {
+        ...{ key1: one.key, since1: one.since, until1: one.until },
+        ...{ key2: two.key, since2: two.since, until2: two.until },
+        ...{ key3: three.key, since3: three.since, until3: three.until },
+      })
+      const sums = new Map(rows.map(({ key, n }) => [key, Number(n)]))
+      return [
+        ...queries.slice(0, 3).map(({ key }) => sums.get(key) ?? 0),
+        ...(await this.readLimits(queries.slice(3))),
+      ]
+    },
+    async takeLimit(key, bucket, max) {
+      if (await raise(key, bucket, max)) return true
+      if (await insert('insertLimit', { key, bucket })) return true
+      return await raise(key, bucket, max)
+    },
+    async releaseLimit(key, bucket) {
+      // counting one less twice would let more through than the limit; one more twice, as above, only fewer
+      await change('lowerLimit', { key, bucket }, { afterUnknown: 'stop' })
+    },
+    async insertEvent(event) {
+      await insert('insertEvent', event)
+    },
+    async purge(before, batch) {
+      /** Deletes about `batch` of the oldest rows: up to the time that the last of them has. */
+      const drop = async (times: { at: number }[], name: 'dropGrants' | 'dropCredentials' | 'dropLimits') => {
+        const last = times.at(-1)?.at
+        return last === undefined ? 0 : await change(name, { last })
+      }
+      return (
+        (await drop(await read('oldGrants', { before: before.grants, batch }), 'dropGrants')) +
+        (await drop(await read('oldCredentials', { before: before.credentials, batch }), 'dropCredentials')) +
+        (await drop(await read('oldLimits', { before: before.limits, batch }), 'dropLimits'))
+      )
+    },
   }
 }

@@ -12,9 +12,9 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 import type { Store } from '../src/mod.ts'
+import { kyselyStore } from './kysely_store.ts'
 import type { Tables } from './migrations.ts'
 import type { SqlDialect } from './sql_run.ts'
-import { sqlStore } from './sql_store.ts'
 
 /** The part of `DatabaseSync` that is used here. */
 export interface SqliteDatabase {
@@ -32,7 +32,6 @@ const PRAGMAS =
   'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
 
 const dialect: SqlDialect = {
-  engine: 'sqlite',
   migrateHint: 'start once with PAIRGATE_MIGRATE=1, or call gate.migrate()',
   // Deno has no errcode, so the text decides
   classify(error) {
@@ -118,5 +117,5 @@ export function sqlite(database: string | SqliteDatabase): Store {
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
   })
-  return sqlStore(db, dialect)
+  return kyselyStore(db, 'sqlite', dialect)
 }

@@ -52,7 +52,7 @@ const RULES: readonly Rule[] = [
   { of: /^src\/app\.ts/, may: /^(hono$|hono\/|@trpc\/server\/adapters\/fetch$|src\/)/ },
   { of: /^src\/pairgate\.ts/, may: /^(@logtape\/logtape$|src\/)/ },
   { of: /^src\/mod\.ts/, may: /^src\// },
-  { of: /^adapters\//, may: /^(node:|kysely|mysql2\/promise$|kysely-d1$|cloudflare:workers$|@hono\/node-server|@logtape\/logtape|adapters\/|src\/mod\.ts)/ },
+  { of: /^adapters\//, may: /^(node:|kysely|mysql2\/promise$|cloudflare:workers$|@hono\/node-server|@logtape\/logtape|adapters\/|src\/mod\.ts)/ },
   { of: /^clients\//, may: /^(node:|@trpc\/client|open$|@optique\/|clients\/|package\.json$)/ },
 ]
 

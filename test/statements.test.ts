@@ -161,7 +161,7 @@ describe('STO-04 each transition is one guarded statement', () => {
     expect(verbs(tidying)).toContain('DELETE')
     for (const { text } of tidying.filter((one) => !outside.has(one.text)))
       expect(text).toMatch(
-        /^(select "(expires_at|bucket)" from .* limit \?|delete from "\w+" where "\w+" <= \?)$/,
+        /^(select "(expires_at|bucket)" as "at" from .* limit \?|delete from "\w+" where "\w+" <= \?)$/,
       )
   })
 })

@@ -2,8 +2,8 @@
 
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { type Driver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
+import { kyselyStore } from '../../adapters/kysely_store.ts'
 import type { Tables } from '../../adapters/migrations.ts'
-import { sqlStore } from '../../adapters/sql_store.ts'
 import type { Store } from '../../src/mod.ts'
 
 /** Lets everybody else who is ready have a turn. */
@@ -49,8 +49,7 @@ export function farSqlite(file: string): Store {
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
   })
-  return sqlStore(db, {
-    engine: 'sqlite',
+  return kyselyStore(db, 'sqlite', {
     migrateHint: '',
     classify(error) {
       const { message } = error as Error

@@ -1,0 +1,83 @@
+/**
+ * Compiles the SQL that D1 is given, ahead of time: `adapters/d1_sql.ts` from `adapters/statements.ts` and
+ * `adapters/migrations.ts`, and `migrations/*.sql` for `wrangler d1 migrations apply`, one file a step.
+ *
+ * @module
+ */
+
+import { writeFileSync } from 'node:fs'
+import { argv } from 'node:process'
+import { fileURLToPath } from 'node:url'
+import {
+  DummyDriver,
+  Kysely,
+  type KyselyConfig,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
+import { createMigrationsTable, migrations, type Tables } from '../../adapters/migrations.ts'
+import { compileStatement, type StatementName, statements } from '../../adapters/statements.ts'
+
+/** A Kysely that compiles and runs nothing; `onQuery` is told what it would have run. */
+function createCompiler(onQuery: (sql: string) => void = () => {}): Kysely<Tables> {
+  const config: KyselyConfig = {
+    dialect: {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+    log: ({ query }) => onQuery(query.sql),
+  }
+  return new Kysely<Tables>(config)
+}
+
+/** What each step runs: its own statements, and the note that it was done. */
+async function compileSteps(): Promise<Record<string, string[]>> {
+  const steps: Record<string, string[]> = {}
+  for (const [name, { up }] of Object.entries(migrations('sqlite'))) {
+    const texts: string[] = []
+    const db = createCompiler((sql) => texts.push(sql))
+    await createMigrationsTable(db)
+    await up(db)
+    const now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+    texts.push(`insert or ignore into "pairgate_migrations" ("name", "timestamp") values ('${name}', ${now})`)
+    steps[name] = texts
+  }
+  return steps
+}
+
+function compileStatements() {
+  const db = createCompiler()
+  const names = Object.keys(statements) as StatementName[]
+  return Object.fromEntries(names.map((name) => [name, compileStatement(db, name)]))
+}
+
+/** The files, by path from the project's folder; `adapters/d1_sql.ts` before it is formatted. */
+export async function generateD1(): Promise<Record<string, string>> {
+  const steps = await compileSteps()
+  const files: Record<string, string> = {
+    'adapters/d1_sql.ts': `/** The SQL of D1. Made by "npm run generate": do not edit. @module */
+
+import type { CompiledStatement } from './sql_run.ts'
+import type { StatementName } from './statements.ts'
+
+/** Every statement of statements.ts. */
+export const STATEMENTS: Record<StatementName, CompiledStatement> = ${JSON.stringify(compileStatements(), null, 2)}
+
+/** Every step of migrations.ts. */
+export const STEPS: Record<string, readonly string[]> = ${JSON.stringify(steps, null, 2)}
+`,
+  }
+  for (const [name, texts] of Object.entries(steps)) {
+    const head = '-- Made by "npm run generate" from adapters/migrations.ts: do not edit.\n'
+    files[`examples/workers/migrations/${name}.sql`] = head + texts.map((text) => `${text};\n`).join('')
+  }
+  return files
+}
+
+if (argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of Object.entries(await generateD1()))
+    writeFileSync(new URL(`../../${path}`, import.meta.url), text)
+}
