@@ -35,7 +35,8 @@ export function createSchema(
     try {
       return await work()
     } catch (error) {
-      const reason = dialect.explain?.(error instanceof PairgateError ? error.cause : error)
+      const cause = error instanceof PairgateError && error.cause instanceof Error ? error.cause : error
+      const reason = dialect.explain?.(cause)
       if (reason) refuse('ERR_PAIRGATE_STORE_UNAVAILABLE', reason)
       throw error
     }
