@@ -19,8 +19,8 @@ export class NoServerError extends Error {
   override readonly name = 'NoServerError'
 }
 
-/** Milliseconds to connect, and to answer a statement; a cluster that loses a node stalls for up to seven seconds. */
-const TIMEOUTS = { connect: 3_000, statement: 10_000 }
+/** Milliseconds to connect, to answer a statement, and to say goodbye; a cluster that loses a node stalls for up to seven seconds. */
+const TIMEOUTS = { connect: 3_000, statement: 10_000, end: 1_000 }
 /** Requests that wait for a connection at once, for each connection; more would only time out. */
 const QUEUE = 100
 
@@ -162,7 +162,9 @@ export function createMysqlDriver(hosts: readonly MysqlHost[], connections: numb
     commitTransaction: transaction('COMMIT'),
     rollbackTransaction: transaction('ROLLBACK'),
     async destroy() {
-      await Promise.all(pools.map((pool) => pool.end()))
+      // one that says nothing would never say goodbye
+      const patience = new Promise((resolve) => setTimeout(resolve, TIMEOUTS.end))
+      await Promise.race([patience, Promise.all(pools.map((pool) => pool.end()))])
     },
   }
 }
