@@ -57,10 +57,12 @@ interface Database {
   readonly secretFile?: string
 }
 
-function openSqlite(url: string): Database {
+function openSqlite(url: string, mayCreate: boolean): Database {
   const [, file] = /^sqlite:(?:\/\/(?=\/))?(.+)$/.exec(url) ?? []
   if (!file) refuse('DATABASE_URL must name a file: sqlite:FILE')
   if (!existsSync(dirname(file))) refuse(`DATABASE_URL names a folder that is not there: "${dirname(file)}"`)
+  if (!mayCreate && file !== ':memory:' && !existsSync(file))
+    refuse(`DATABASE_URL names a file that is not there, and PAIRGATE_MIGRATE=0 makes none: "${file}"`)
   return {
     store: sqlite(file),
     storage: `sqlite:${file}`,
@@ -79,9 +81,9 @@ async function openMysql(url: string): Promise<Database> {
 }
 
 /** Opens what `DATABASE_URL` names. A message never quotes it, since it may hold a password. */
-async function openDatabase(url = 'sqlite:pairgate.db'): Promise<Database> {
+async function openDatabase(mayCreate: boolean, url = 'sqlite:pairgate.db'): Promise<Database> {
   const [, kind] = /^([\w+.-]{1,32}):/.exec(url) ?? []
-  if (kind === 'sqlite') return openSqlite(url)
+  if (kind === 'sqlite') return openSqlite(url, mayCreate)
   if (kind === 'mysql') return await openMysql(url)
   return refuse(
     `DATABASE_URL must be sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/DATABASE, got ${kind ? `the kind "${kind}"` : 'none of these'}`,
@@ -136,7 +138,8 @@ export function findConfigFile(env: Environment): string | null {
   return path
 }
 
-async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
+/** Reads the further options of the configuration file; none when there is no file. */
+export async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
   const path = findConfigFile(env)
   if (!path) return {}
   try {
@@ -162,7 +165,10 @@ export async function readSettings(env: Environment): Promise<Settings> {
   const { baseUrl, isLoopback } = address
   const further = await readConfigFile(env)
   const common = readOptions(env, further, isLoopback)
-  const { store, storage, secretFile } = await openDatabase(env.DATABASE_URL || undefined)
+  const { store, storage, secretFile } = await openDatabase(
+    common.autoMigrate !== false,
+    env.DATABASE_URL || undefined,
+  )
   const isLocal = isLoopback && isLoopbackUrl(baseUrl)
   // a secret that several machines must share is not made up by one of them
   const mayCreate = isLocal && storage.startsWith('sqlite:')

@@ -3,6 +3,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import {
+  CompiledQuery,
   type DatabaseConnection,
   type Driver,
   Kysely,
@@ -14,7 +15,7 @@ import {
 import type { Store } from '../src/mod.ts'
 import { kyselyStore } from './kysely_store.ts'
 import type { Tables } from './migrations.ts'
-import type { SqlDialect } from './sql_run.ts'
+import { type SqlDialect, withRetries } from './sql_run.ts'
 
 /** The part of `DatabaseSync` that is used here. */
 export interface SqliteDatabase {
@@ -28,8 +29,9 @@ export interface SqliteDatabase {
 }
 
 // Wait a moment for another process's write; longer waits belong to the retries, which do not block the event loop.
-const PRAGMAS =
-  'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
+const PRAGMAS = 'PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
+/** Stays with the file. Apart from the others since it writes, also to an empty one. */
+const WAL = CompiledQuery.raw('PRAGMA journal_mode=WAL')
 
 const dialect: SqlDialect = {
   migrateHint: 'start once with PAIRGATE_MIGRATE=1, or call gate.migrate()',
@@ -117,5 +119,12 @@ export function sqlite(database: string | SqliteDatabase): Store {
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
   })
-  return kyselyStore(db, 'sqlite', dialect)
+  const store = kyselyStore(db, 'sqlite', dialect)
+  return {
+    ...store,
+    async migrate() {
+      await withRetries(dialect, () => db.executeQuery(WAL))
+      await store.migrate()
+    },
+  }
 }

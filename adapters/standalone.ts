@@ -1,14 +1,8 @@
 /** pairgate as a server of its own: settings from the environment, a greeting, a clean end. @module */
 
-import {
-  configure,
-  getConsoleSink,
-  getJsonLinesFormatter,
-  getTextFormatter,
-  type LogLevel,
-} from '@logtape/logtape'
 import { createPairgate, type Pairgate, PairgateError } from '../src/mod.ts'
 import type { Environment } from './environment.ts'
+import { configureLog, explain } from './log.ts'
 import { readSettings, type Settings, saveSecret } from './settings.ts'
 
 /** A listening server. */
@@ -22,40 +16,8 @@ export interface Listening {
 /** What a runtime adds: a listening socket. */
 export type Listen = (gate: Pairgate, address: { hostname: string; port: number }) => Promise<Listening>
 
-const LEVELS = ['debug', 'info', 'warning', 'error'] as const
-
-/** Reads `PAIRGATE_LOG`: `json` or `pretty`, a level, or both as in `json:debug`. */
-async function configureLog(setting: string | undefined, isTerminal: boolean): Promise<void> {
-  const words = (setting ?? '').split(/[\s:,]+/).filter(Boolean)
-  const level =
-    LEVELS.find((name) => words.includes(name) || (name === 'warning' && words.includes('warn'))) ?? 'info'
-  const isJson = words.includes('json') || (!words.includes('pretty') && !isTerminal)
-  const formatter = isJson
-    ? getJsonLinesFormatter()
-    : getTextFormatter({
-        timestamp: 'time',
-        category: () => 'pairgate',
-        format: ({ record, timestamp, level: name, message }) => {
-          const { error, ...properties } = record.properties
-          const said = Object.entries(properties).filter(([key, value]) => value != null && key !== 'event')
-          const rest = said.map(
-            ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-          )
-          const trace = error instanceof Error ? `\n${error.stack}` : ''
-          return `${timestamp} ${name} ${message} ${rest.join(' ')}${trace}`
-        },
-      })
-  await configure<'console', string>({
-    reset: true,
-    sinks: { console: getConsoleSink({ formatter }) },
-    loggers: [
-      { category: 'pairgate', lowestLevel: level as LogLevel, sinks: ['console'] },
-      { category: ['logtape', 'meta'], lowestLevel: 'error', sinks: ['console'] },
-    ],
-  })
-}
-
-function greet({ options, storage }: Settings): void {
+/** Says on stdout where the server listens, and what to do next. */
+export function greet({ options, storage }: Pick<Settings, 'options' | 'storage'>): void {
   const { baseUrl } = options
   const server = baseUrl === 'http://127.0.0.1:8787' ? '' : ` --server ${baseUrl}`
   const lines = [
@@ -91,7 +53,7 @@ export async function serveStandalone(
   listen: Listen,
   isTerminal: boolean,
 ): Promise<() => Promise<void>> {
-  await configureLog(env.PAIRGATE_LOG, isTerminal)
+  configureLog(env.PAIRGATE_LOG, isTerminal)
   const settings = await readSettings(env)
   const { hostname, port, newSecret } = settings
   const gate = createPairgate(settings.options)
@@ -118,10 +80,6 @@ export async function serveStandalone(
 
 /** Prints why the server cannot start, in one line for what the operator can mend. */
 export function explainStartFailure(error: unknown): void {
-  if (error instanceof PairgateError) {
-    const reason = error.cause instanceof Error ? `: ${error.cause.message}` : ''
-    console.error(`pairgate cannot start: ${error.message}${reason}`)
-  } else {
-    console.error(error)
-  }
+  if (error instanceof PairgateError) console.error(`pairgate cannot start: ${explain(error)}`)
+  else console.error(error)
 }

@@ -1,8 +1,8 @@
 /** Sign-in through somebody else: any OpenID Connect issuer, Google, GitHub. @module */
 
-import type { ClientAuth, Configuration, CustomFetch } from 'openid-client'
 import { isLoopbackHost } from './core/address.ts'
 import { PairgateError } from './errors.ts'
+import type { ClientAuth, Configuration, CustomFetch } from './openid.ts'
 
 /** One sign-in on its way: every value is fresh, and bound to the browser by the caller. */
 export interface Transaction {
@@ -67,7 +67,7 @@ export interface OidcOptions {
   readonly scope?: string | undefined
 }
 
-type OpenidClient = typeof import('openid-client')
+type OpenidClient = typeof import('./openid.ts')
 type Tokens = Awaited<ReturnType<OpenidClient['authorizationCodeGrant']>>
 type Answer = { body?: { error?: unknown } } | undefined
 type Connect = (client: OpenidClient) => Configuration | Promise<Configuration>
@@ -144,7 +144,7 @@ function provider({ id, name, scope, connect, identify }: Parts): Provider {
   const isOpenid = scope.split(' ').includes('openid')
   let known: Configuration | undefined
   const open = async () => {
-    const client = await import('openid-client')
+    const client = await import('./openid.ts')
     // not its promise is kept: no failure is remembered, and on Workers no request may await another's
     known ??= await connect(client)
     return { client, config: known }

@@ -1,0 +1,66 @@
+/** What Cloudflare's network does in front of a Worker, for workerd on this machine: it says who makes a request. @module */
+
+import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
+import type { Listening } from '../../adapters/standalone.ts'
+
+/** A slow or silent client is cut off: milliseconds for the headers, and for the whole request. */
+const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 }
+/** Headers that are about one connection only (RFC 9110 section 7.6.1). */
+const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/i
+
+/** A flat list of names and values, without those for the connection it came on. */
+function passOn(rawHeaders: readonly string[]): string[] {
+  const pairs = rawHeaders.map((name, i) => (i % 2 ? [] : [name, rawHeaders[i + 1] ?? '']))
+  return pairs.filter(([name = 'connection']) => !OF_CONNECTION.test(name)).flat()
+}
+
+function relay(worker: URL, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const { upgrade: _upgrade, ...headers } = incoming.headers
+  if (!incoming.url?.startsWith('/') || !URL.canParse(`http://${headers.host}`)) {
+    outgoing.writeHead(400).end('The request does not name a path and a host')
+    return
+  }
+  const address = incoming.socket.remoteAddress
+  // whoever sends this header itself is not believed
+  Object.assign(headers, { connection: 'close', 'cf-connecting-ip': address })
+  const { hostname, port } = worker
+  const upstream = send({ hostname, port, method: incoming.method, path: incoming.url, headers })
+  upstream.once('response', (answer) => {
+    outgoing.writeHead(answer.statusCode ?? 502, passOn(answer.rawHeaders))
+    answer.pipe(outgoing)
+    answer.once('error', () => outgoing.destroy())
+  })
+  upstream.on('error', () => {
+    if (outgoing.headersSent) return
+    // who does not read a body to its end has had enough of it
+    if (!incoming.complete) outgoing.writeHead(413).end('The body is too long')
+    else outgoing.writeHead(503, { 'retry-after': '5' }).end('The Worker does not answer')
+  })
+  outgoing.once('close', () => upstream.destroy())
+  incoming.pipe(upstream)
+}
+
+/**
+ * Listens for the Worker.
+ *
+ * @param worker Where workerd listens.
+ * @returns Once it listens. Rejects when the port is taken.
+ */
+export async function serveEdge(
+  worker: URL,
+  address: { hostname: string; port: number },
+): Promise<Listening> {
+  const server = createServer(TIMEOUTS, (incoming, outgoing) => relay(worker, incoming, outgoing))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(address.port, address.hostname, resolve)
+  })
+  return {
+    port: address.port,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      await closed
+    },
+  }
+}
