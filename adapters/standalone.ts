@@ -80,6 +80,16 @@ export async function serveStandalone(
 
 /** Prints why the server cannot start, in one line for what the operator can mend. */
 export function explainStartFailure(error: unknown): void {
-  if (error instanceof PairgateError) console.error(`pairgate cannot start: ${explain(error)}`)
-  else console.error(error)
+  if (error instanceof PairgateError) {
+    console.error(`pairgate cannot start: ${explain(error)}`)
+  } else if (error instanceof Error && error.name === 'NotCapable') {
+    // Deno's: it names the permission and the place; which folders the task allows is a setting
+    const said = error.message.replace(
+      /^(.* (?:read|write) access to .*), run again.*/,
+      '$1: name its folder in PAIRGATE_DATA',
+    )
+    console.error(`pairgate cannot start: ${said}`)
+  } else {
+    console.error(error)
+  }
 }

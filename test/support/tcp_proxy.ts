@@ -16,8 +16,8 @@ export interface TcpProxy {
   isClosed: boolean
   /** How often somebody was cut off who came. */
   readonly refused: number
-  /** Holds everything back, as a network does that lets nothing through. */
-  pause(): void
+  /** Whether it holds everything back, as a network does that lets nothing through. */
+  isPaused: boolean
   /** Lets nobody in, and cuts everybody off. */
   shut(): Promise<void>
   /** Lets everybody in again. */
@@ -30,7 +30,6 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let loss: { what: Loss; text: string } | undefined
   let lost = 0
-  let isPaused = false
   let refused = 0
   const server = createServer((client) => {
     if (proxy.isClosed) {
@@ -55,7 +54,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       })
     }
     client.on('data', (chunk) => {
-      if (isPaused) return
+      if (proxy.isPaused) return
       if (loss && chunk.includes(loss.text)) {
         const { what } = loss
         loss = undefined
@@ -65,7 +64,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       upstream.write(chunk)
     })
     upstream.on('data', (chunk) => {
-      if (isPaused) return
+      if (proxy.isPaused) return
       if (isAnswerLost) return cut()
       client.write(chunk)
     })
@@ -83,6 +82,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const proxy: TcpProxy = {
     port,
     isClosed: false,
+    isPaused: false,
     get refused() {
       return refused
     },
@@ -91,9 +91,6 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     get lost() {
       return lost
-    },
-    pause: () => {
-      isPaused = true
     },
     shut,
     reopen: () => listen(port),
