@@ -1,9 +1,12 @@
-/** Tests: `house` keeps the rules of the code base, `main` is everything else. @module */
+/** Tests: `house` keeps the rules of the code base, `cluster` breaks a cluster, `main` is everything else. @module */
 
 import { defineConfig } from 'vitest/config'
 
+const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 }
+
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/matrix_reporter.ts'],
     projects: [
       { extends: true, test: { name: 'house', include: ['test/house.test.ts'] } },
       {
@@ -11,12 +14,12 @@ export default defineConfig({
         test: {
           name: 'main',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/house.test.ts'],
+          exclude: ['test/house.test.ts', 'test/cluster/**'],
           globalSetup: ['test/support/setup.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 120_000,
+          ...timeouts,
         },
       },
+      { extends: true, test: { name: 'cluster', include: ['test/cluster/*.test.ts'], ...timeouts } },
     ],
   },
 })

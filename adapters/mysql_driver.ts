@@ -1,6 +1,6 @@
 /** Kysely's driver for MySQL: a bounded pool for each host, prepared statements, the next host when one is away. @module */
 
-import type { DatabaseConnection, Driver, QueryResult } from 'kysely'
+import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely'
 import { createPool, type Pool, type PoolConnection, type ResultSetHeader } from 'mysql2/promise'
 
 /** How to reach one server. */
@@ -57,6 +57,9 @@ function toText(rows: Record<string, unknown>[]): void {
   }
 }
 
+/** A statement as it was compiled. */
+type Text = Pick<CompiledQuery, 'sql' | 'parameters'>
+
 class Connection implements DatabaseConnection {
   readonly #raw: PoolConnection
   readonly #onHostFailure: () => void
@@ -67,13 +70,7 @@ class Connection implements DatabaseConnection {
     this.#onHostFailure = onHostFailure
   }
 
-  async executeQuery<R>({
-    sql,
-    parameters,
-  }: {
-    sql: string
-    parameters: readonly unknown[]
-  }): Promise<QueryResult<R>> {
+  async executeQuery<R>({ sql, parameters }: Text): Promise<QueryResult<R>> {
     const statement = { sql, values: parameters as string[], timeout: TIMEOUTS.statement }
     try {
       // values travel apart from the SQL; a few statements without any, such as BEGIN, cannot be prepared everywhere

@@ -51,13 +51,7 @@ const dialect: SqlDialect = {
 
 function connection(database: SqliteDatabase): DatabaseConnection {
   return {
-    async executeQuery<R>({
-      sql,
-      parameters,
-    }: {
-      sql: string
-      parameters: readonly unknown[]
-    }): Promise<QueryResult<R>> {
+    async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
       const statement = database.prepare(sql)
       const values = parameters as SQLInputValue[]
       if (statement.columns().length > 0) return { rows: statement.all(...values) as R[] }
@@ -123,8 +117,9 @@ export function sqlite(database: string | SqliteDatabase): Store {
   return {
     ...store,
     async migrate() {
-      await withRetries(dialect, () => db.executeQuery(WAL))
       await store.migrate()
+      // afterwards: a file that is refused stays as it was
+      await withRetries(dialect, () => db.executeQuery(WAL))
     },
   }
 }

@@ -1,58 +1,16 @@
 /** What only a database server can do to a store: break the wire, lock, stop, be full, be for reading only. @module */
 
-import { createHash } from 'node:crypto'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mysql } from '../adapters/mysql.ts'
-import type { Issue, NewGrant, Store } from '../src/mod.ts'
+import type { NewGrant, Store } from '../src/mod.ts'
+import { testLostStatements } from './support/lost_statements.ts'
 import { type MariaDb, startMariaDb } from './support/mariadb.ts'
-import { type Loss, startTcpProxy, type TcpProxy } from './support/tcp_proxy.ts'
+import { fresh, NOW, newGrant, newIssue, newUser } from './support/store_rows.ts'
+import { startTcpProxy, type TcpProxy } from './support/tcp_proxy.ts'
 
-const NOW = 1_800_000_000_000
 const UNAVAILABLE = { code: 'ERR_PAIRGATE_STORE_UNAVAILABLE' }
-const hash = (text: string) => createHash('sha256').update(text).digest('hex')
-const user = { id: hash('ada'), issuer: 'https://issuer.example', subject: 'ada', name: 'Ada', email: null }
-
-let serial = 0
-const unique = (what: string) => `${what}-${process.pid}-${++serial}`
-
-function newGrant(): NewGrant {
-  const id = unique('grant')
-  return {
-    id,
-    flow: 'device',
-    client_id: 'cli',
-    secret_hash: hash(id),
-    user_code: null,
-    match_code: null,
-    scope: '',
-    device_name: null,
-    remote_address: null,
-    poll_interval: 5,
-    created_at: NOW,
-    expires_at: NOW + 600_000,
-  }
-}
-
-function newIssue(grant: NewGrant): Issue {
-  const id = unique('credential')
-  const kind = 'api_key'
-  return {
-    credential: {
-      id,
-      kind,
-      secret_hash: hash(id),
-      hint: '',
-      name: '',
-      remote_address: null,
-      expires_at: NOW + 1,
-    },
-    secret_hash: grant.secret_hash,
-    client_id: 'cli',
-    flow: 'device',
-    now: NOW,
-  }
-}
+const user = newUser('ada')
 
 let server: MariaDb
 let url: string
@@ -82,7 +40,7 @@ afterAll(async () => {
 
 /** Adds a database user. */
 async function addUser(password: string, more = ''): Promise<string> {
-  const name = unique('user').slice(-30)
+  const name = fresh('user').slice(-30)
   await server.sql(`CREATE USER ? IDENTIFIED BY ? ${more}`, name, password)
   await server.sql('GRANT ALL ON *.* TO ?', name)
   return name
@@ -95,80 +53,12 @@ async function approved(): Promise<NewGrant> {
   return grant
 }
 
-describe.each<Loss>(['request', 'answer'])('STO-04 the connection breaks and the %s is lost', (what) => {
-  /** Runs a call whose statement with this text is lost on its way. */
-  async function losing<T>(text: string, call: () => Promise<T>): Promise<T> {
-    const before = proxy.lost
-    proxy.lose(what, text)
-    const result = await call()
-    expect(proxy.lost).toBe(before + 1)
-    return result
-  }
-
-  test('insertGrant: the grant is there once, and it was ours', async () => {
-    const grant = newGrant()
-    expect(await losing(grant.id, () => store.insertGrant(grant))).toBe(true)
-    expect(await other.findGrant({ id: grant.id })).toMatchObject({ status: 'pending' })
-    expect(await losing(grant.secret_hash, () => store.insertGrant({ ...grant, id: unique('g') }))).toBe(
-      false,
-    )
-  })
-
-  test('decideGrant: ours is said to be ours, somebody else’s is not', async () => {
-    const grant = newGrant()
-    await other.insertGrant(grant)
-    const decision = { grant_id: grant.id, status: 'approved', user_id: user.id, now: NOW } as const
-    expect(await losing(grant.id, () => store.decideGrant(decision))).toBe(true)
-    const others = [{ status: 'denied' as const }, { user_id: hash('bob') }, { now: NOW + 1 }]
-    for (const other of others) {
-      const second = { ...decision, ...other }
-      expect(await losing(grant.id, () => store.decideGrant(second))).toBe(false)
-    }
-    expect(await other.findGrant({ id: grant.id })).toMatchObject({ status: 'approved', decided_at: NOW })
-  })
-
-  test('DF-16 issueCredential: one credential, and its secret is known', async () => {
-    const grant = await approved()
-    const issue = newIssue(grant)
-    expect(await losing(issue.credential.secret_hash, () => store.issueCredential(issue))).toBe('issued')
-    expect(await other.findCredential(issue.credential.secret_hash)).not.toBeNull()
-    const second = newIssue(grant)
-    const result = await losing(second.credential.secret_hash, () => store.issueCredential(second))
-    expect(result).toBe('already_issued')
-    expect(await other.findCredential(second.credential.secret_hash)).toBeNull()
-  })
-
-  test('revokeCredential: ended once, and by us', async () => {
-    const issue = newIssue(await approved())
-    await other.issueCredential(issue)
-    const key = { secret_hash: issue.credential.secret_hash }
-    expect(await losing(key.secret_hash, () => store.revokeCredential(key, NOW + 1))).toBe(true)
-    expect(await losing(key.secret_hash, () => store.revokeCredential(key, NOW + 2))).toBe(false)
-    expect((await other.findCredential(key.secret_hash))?.credential.revoked_at).toBe(NOW + 1)
-  })
-
-  test('limits never count less than what happened', async () => {
-    const key = unique('limit')
-    const count = async () => (await other.readLimits([{ key, since: 0, until: 10 }]))[0]
-    expect(await losing(key, () => store.takeLimit(key, 1, 5))).toBe(true)
-    expect(await other.takeLimit(key, 1, 5)).toBe(true)
-    const before = (await count()) ?? 0
-    expect(before).toBeGreaterThanOrEqual(2)
-    const released = losing(key, () => store.releaseLimit(key, 1))
-    await expect(released).rejects.toMatchObject(UNAVAILABLE)
-    expect(await count()).toBe(what === 'answer' ? before - 1 : before)
-  })
-
-  test('reads, people and events are simply done again', async () => {
-    const id = unique('event')
-    const empty = { user_id: null, client_id: null, grant_id: null, credential_id: null, detail: null }
-    const event = { id, at: NOW, type: 'started', remote_address: null, request_id: null, ...empty } as const
-    await losing(id, () => store.insertEvent(event))
-    expect(await losing(user.id, () => store.findUser(user.id))).toMatchObject({ subject: 'ada' })
-    await losing(user.id, () => store.upsertUser({ ...user, name: 'Countess' }, NOW))
-    expect(await other.findUser(user.id)).toMatchObject({ name: 'Countess' })
-  })
-})
+testLostStatements(() => ({
+  store,
+  other,
+  lose: (what, text) => proxy.lose(what, text),
+  lost: proxy.lost,
+}))
 
 describe('a server that is away', () => {
   test('is ERR_PAIRGATE_STORE_UNAVAILABLE within a second, and used again as soon as it is back', async () => {
@@ -232,7 +122,7 @@ describe('a server that is away', () => {
 
 describe('a server that is busy', () => {
   test('a lock that times out is tried again', async () => {
-    const key = unique('lock')
+    const key = fresh('lock')
     await other.takeLimit(key, 1, 9)
     const rival = await createConnection(url)
     await rival.query('START TRANSACTION')
@@ -262,7 +152,7 @@ describe('a server that is busy', () => {
       )
       const results = await Promise.all(issues)
       expect(results.filter((result) => result === 'issued')).toHaveLength(1)
-      const key = unique('race')
+      const key = fresh('race')
       const taken = await Promise.all(
         Array.from({ length: 100 }, (_, i) => (i % 2 ? store : other).takeLimit(key, 1, 30)),
       )

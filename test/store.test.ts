@@ -1,20 +1,38 @@
-/** Every store, through the one contract suite. @module */
+/** Every store, through the one contract suite, on Node; the other runtimes are in matrix/. @module */
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, inject, test } from 'vitest'
 import { memory } from '../adapters/memory.ts'
 import { sqlite } from '../adapters/sqlite.ts'
-import { testStore } from './support/store_contract.ts'
+import {
+  type Databases,
+  d1Databases,
+  lonelyDatabases,
+  mariaDbDatabases,
+  sqliteDatabases,
+} from './support/databases.ts'
+import { type DatabaseKind, NO_MARIADB, STORE_CELLS } from './support/matrix.ts'
+import { STORE_CASES, testStore } from './support/store_contract.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'pairgate-store-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-testStore('memory', memory)
-testStore('SQLite in memory', () => sqlite(':memory:'))
-testStore('SQLite in a file', () => sqlite(join(folder, 'contract.db')))
+const mariadb = inject('mariadb')
+const KINDS: Record<DatabaseKind, () => Promise<Databases>> = {
+  sqlite: sqliteDatabases,
+  mysql: () => mariaDbDatabases(mariadb ?? ''),
+  d1: d1Databases,
+}
+
+testStore('memory', () => lonelyDatabases(memory), { cases: STORE_CASES })
+testStore('SQLite in memory', () => lonelyDatabases(() => sqlite(':memory:')), { cases: STORE_CASES })
+for (const cell of STORE_CELLS.filter(({ runtime }) => runtime === 'node')) {
+  const reason = cell.database === 'mysql' && mariadb === null ? NO_MARIADB : null
+  testStore(cell, KINDS[cell.database], { reason })
+}
 
 test('a SQLite file is readable for its owner only', async () => {
   const file = join(folder, 'mode.db')

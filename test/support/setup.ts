@@ -3,6 +3,9 @@
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { type MariaDb, startMariaDb } from './mariadb.ts'
+import { NO_MARIADB } from './matrix.ts'
 
 /** Programs that tests start, each with the Debian package that has it. */
 const NEEDS = [
@@ -22,8 +25,14 @@ function has(program: string): boolean {
   })
 }
 
-/** Runs once before all tests. */
-export default function setup(): void {
+/** Says loudly what is missing; where everything must be run, that is the end. */
+function complain(message: string): void {
+  const loud = `!!! TESTS WILL BE SKIPPED: ${message} !!!`
+  if (process.env.CI) throw new Error(loud)
+  console.warn(`\n${loud}\n`)
+}
+
+function installPrograms(): void {
   const wanted = NEEDS.filter(({ program }) => !has(program)).map(({ packageName }) => packageName)
   if (wanted.length > 0 && has('apt-get') && process.getuid?.() === 0) {
     console.log(`Installing for the tests: apt-get install ${wanted.join(' ')}`)
@@ -36,8 +45,18 @@ export default function setup(): void {
     }
   }
   const missing = NEEDS.filter(({ program }) => !has(program)).map(({ packageName }) => packageName)
-  if (missing.length === 0) return
-  const message = `!!! TESTS WILL BE SKIPPED: apt-get install ${missing.join(' ')} !!!`
-  if (process.env.CI) throw new Error(message)
-  console.warn(`\n${message}\n`)
+  if (missing.length > 0) complain(`apt-get install ${missing.join(' ')}`)
+}
+
+/** Runs once before all tests. Returns what is run after them. */
+export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+  installPrograms()
+  let mariadb: MariaDb | undefined
+  try {
+    mariadb = await startMariaDb()
+  } catch (error) {
+    complain(`${NO_MARIADB} (${error instanceof Error ? error.message : error})`)
+  }
+  provide('mariadb', mariadb?.adminUrl ?? null)
+  return async () => await mariadb?.remove()
 }

@@ -1,24 +1,25 @@
-/** The real standalone server as a process of its own, on a free port and a database file of its own. @module */
+/** The real standalone server as a process of its own, on a free port and a database of its own. @module */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { fileURLToPath } from 'node:url'
+import type { Readable } from 'node:stream'
 import { createBrowser, type TestBrowser } from './gate.ts'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+import { findFreePorts } from './guarded.ts'
+import { BUN, DENO, plainEnvironment, ROOT, TSX } from './runtimes.ts'
 
 /** How each runtime starts the server, as the README has it. */
-const COMMANDS = {
-  node: [process.execPath, join(ROOT, 'node_modules/tsx/dist/cli.mjs'), join(ROOT, 'examples/serve.ts')],
-  deno: [join(ROOT, `node_modules/@deno/linux-${process.arch}-glibc/deno`), 'task', 'serve'],
+export const SERVERS = {
+  node: [...TSX, join(ROOT, 'examples/serve.ts')],
+  deno: [DENO, 'task', 'serve'],
+  bun: [BUN, join(ROOT, 'examples/serve.ts')],
+  workers: [...TSX, join(ROOT, 'examples/workers/serve.ts')],
 } as const
 
 /** What the server can run on. */
-export type Runtime = keyof typeof COMMANDS
+export type ServerRuntime = keyof typeof SERVERS
 
 /** A running server. */
 export interface StandaloneServer {
@@ -35,52 +36,38 @@ export interface StandaloneServer {
   remove(): void
 }
 
-/** Finds a port that nobody listens on. */
+const given = new Set<number>()
+
+/** Finds a port that nobody listens on, another one each time: those who asked before may not listen yet. */
 export async function findFreePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
+  for (;;) {
+    const [port = 0] = await findFreePorts(1)
+    if (given.has(port)) continue
+    given.add(port)
+    return port
+  }
 }
 
-/** The environment without settings of pairgate's, so that a developer's own do not reach a test. */
-function plainEnvironment(): NodeJS.ProcessEnv {
-  const own = /^(PAIRGATE_|DATABASE_URL$|HOST$|PORT$|NODE_ENV$|NODE_OPTIONS$|VITEST)/
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)))
+interface Launched {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>
+  /** Its exit code. */
+  readonly ended: Promise<number | null>
+  output(): string
+  /** Resolves once it says that it listens. Rejects with its output when it ends before. */
+  readonly listening: Promise<void>
 }
 
-/**
- * Starts `examples/serve.ts`, as `npm start` and `deno task serve` do.
- *
- * @param env Settings beside `PORT` and `DATABASE_URL`, which are made up.
- * @param mount Path of the base URL, such as `/auth`; empty for the root.
- * @returns Once it says that it listens. Rejects with its output when it ends before.
- */
-export async function startStandalone(
-  env: Readonly<Record<string, string>> = {},
-  mount = '',
-  runtime: Runtime = 'node',
-): Promise<StandaloneServer> {
-  const directory = mkdtempSync(join(tmpdir(), 'pairgate-'))
-  const file = join(directory, 'test.db')
-  const port = await findFreePort()
-  const base = `http://127.0.0.1:${port}${mount}`
-  const [program, ...args] = COMMANDS[runtime]
+function launch(runtime: ServerRuntime, base: string, env: Readonly<Record<string, string>>): Launched {
+  const [program, ...args] = SERVERS[runtime]
   const child = spawn(program, args, {
     cwd: ROOT,
-    env: {
-      ...plainEnvironment(),
-      PORT: String(port),
-      DATABASE_URL: `sqlite:${file}`,
-      ...(mount && { PAIRGATE_BASE_URL: base }),
-      ...env,
-    },
+    env: { ...plainEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
-  await new Promise<void>((resolve, reject) => {
+  const listening = new Promise<void>((resolve, reject) => {
+    child.once('error', reject)
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text
@@ -89,17 +76,88 @@ export async function startStandalone(
     }
     ended.then((code) => reject(new Error(`The server ended with ${code}: ${output}`)))
   })
+  return { child, ended, output: () => output, listening }
+}
+
+/** Kills a server that takes too long over something; {@link Launched.ended} is then null. */
+async function within<T>(child: ChildProcess, something: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  try {
+    return await something
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The `DATABASE_URL` for a database in a folder, of the kind that a runtime has. */
+function databaseIn(directory: string, runtime: ServerRuntime): string {
+  return runtime === 'workers' ? `d1:${join(directory, 'd1')}` : `sqlite:${join(directory, 'test.db')}`
+}
+
+/**
+ * Starts the standalone server, as `npm start` and `deno task serve` do.
+ *
+ * @param env Settings beside `PORT` and `DATABASE_URL`, which are made up.
+ * @param mount Path of the base URL, such as `/auth`; empty for the root.
+ * @returns Once it says that it listens. Rejects with its output when it ends before.
+ */
+export async function startStandalone(
+  env: Readonly<Record<string, string>> = {},
+  mount = '',
+  runtime: ServerRuntime = 'node',
+): Promise<StandaloneServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'pairgate-'))
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  const port = await findFreePort()
+  const base = `http://127.0.0.1:${port}${mount}`
+  const { child, ended, output, listening } = launch(runtime, base, {
+    PORT: String(port),
+    DATABASE_URL: databaseIn(directory, runtime),
+    ...(mount && { PAIRGATE_BASE_URL: base }),
+    ...env,
+  })
+  await within(child, listening).catch((error) => {
+    remove()
+    throw error
+  })
   return {
     base,
     pid: child.pid ?? 0,
-    file,
-    output: () => output,
+    file: join(directory, 'test.db'),
+    output,
     stop() {
       child.kill('SIGTERM')
-      return ended
+      return within(child, ended)
     },
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    remove,
   }
+}
+
+/**
+ * Starts the standalone server with settings that it must refuse.
+ *
+ * @returns Its exit code and all that it has written. Rejects when it listens, or does not end within 20 seconds.
+ */
+export async function startInVain(
+  env: Readonly<Record<string, string>>,
+  runtime: ServerRuntime,
+): Promise<{ code: number | null; output: string }> {
+  const port = await findFreePort()
+  const { child, ended, output, listening } = launch(runtime, `http://127.0.0.1:${port}`, {
+    PORT: String(port),
+    ...env,
+  })
+  const hasStarted = await within(child, listening).then(
+    () => true,
+    () => false,
+  )
+  if (hasStarted) child.kill('SIGTERM')
+  const code = await within(child, ended)
+  if (hasStarted || child.signalCode === 'SIGKILL')
+    throw new Error(
+      `Expected the server to refuse to start, ${hasStarted ? 'it listened' : 'it did not end'}: ${output()}`,
+    )
+  return { code, output: output() }
 }
 
 /** Runs SQL in the database, beside the running server. */

@@ -1,0 +1,145 @@
+/** The store contract, of grants: each step of a login, from its start to its redemption. @module */
+
+import { expect } from 'vitest'
+import type { StoreCases } from './store_contract.ts'
+import { approvedGrant, fresh, hash, NOW, newGrant, newIssue, newUser, times } from './store_rows.ts'
+
+const starting: StoreCases = {
+  'insertGrant stores a pending grant that each of its keys finds': async ({ store }) => {
+    const grant = newGrant()
+    expect(await store.insertGrant(grant)).toBe(true)
+    const stored = { ...grant, status: 'pending', user_id: null, decided_at: null, credential_id: null }
+    expect(await store.findGrant({ id: grant.id })).toEqual(stored)
+    expect(await store.findGrant({ secret_hash: grant.secret_hash })).toEqual(stored)
+    expect(await store.findGrant({ user_code: grant.user_code ?? '' })).toEqual(stored)
+    expect(await store.findGrant({ secret_hash: hash('nothing') })).toBeNull()
+  },
+
+  'PC-07 insertGrant refuses a known secret or user code and leaves the first as it was': async ({
+    store,
+  }) => {
+    const grant = newGrant()
+    await store.insertGrant(grant)
+    const { secret_hash, user_code } = grant
+    expect(await store.insertGrant(newGrant({ secret_hash, client_id: 'other' }))).toBe(false)
+    expect(await store.insertGrant(newGrant({ user_code }))).toBe(false)
+    expect(await store.findGrant({ secret_hash })).toMatchObject({ id: grant.id, client_id: 'cli' })
+  },
+
+  'PC-07 insertGrant: 20 at once with one secret, over two connections: one is stored': async ({ each }) => {
+    const secret_hash = hash(fresh('raced'))
+    const results = await times(20, (i) => each(i).insertGrant(newGrant({ secret_hash })))
+    expect(results.filter(Boolean)).toHaveLength(1)
+  },
+
+  'grants without a user code do not clash': async ({ store }) => {
+    expect(await store.insertGrant(newGrant({ user_code: null, match_code: 'maple 42' }))).toBe(true)
+    expect(await store.insertGrant(newGrant({ user_code: null, match_code: 'maple 42' }))).toBe(true)
+  },
+
+  'slowDown only raises, and only while pending': async ({ store }) => {
+    const grant = newGrant()
+    await store.insertGrant(grant)
+    await store.slowDown(grant.id, 15)
+    await store.slowDown(grant.id, 10)
+    expect(await store.findGrant({ id: grant.id })).toMatchObject({ poll_interval: 15 })
+    await store.decideGrant({ grant_id: grant.id, status: 'denied', user_id: hash('x'), now: NOW })
+    await store.slowDown(grant.id, 20)
+    expect(await store.findGrant({ id: grant.id })).toMatchObject({ poll_interval: 15 })
+  },
+}
+
+const deciding: StoreCases = {
+  'DF-17 decideGrant: the first decision is final': async ({ store, each }) => {
+    const grant = newGrant()
+    await store.insertGrant(grant)
+    const words = ['denied', 'approved'] as const
+    const results = await times(20, (i) =>
+      each(i).decideGrant({
+        grant_id: grant.id,
+        status: words[(i >> 1) % 2]!,
+        user_id: hash(`person ${i}`),
+        now: NOW,
+      }),
+    )
+    expect(results.filter(Boolean)).toHaveLength(1)
+    const winner = results.indexOf(true)
+    const first = await store.findGrant({ id: grant.id })
+    expect(first).toMatchObject({ status: words[(winner >> 1) % 2], user_id: hash(`person ${winner}`) })
+    const late = { grant_id: grant.id, status: 'approved', user_id: hash('late'), now: NOW + 1 } as const
+    expect(await store.decideGrant(late)).toBe(false)
+    expect(await store.findGrant({ id: grant.id })).toEqual(first)
+  },
+
+  'DF-19 decideGrant: too late is refused, to the millisecond': async ({ store }) => {
+    const late = newGrant({ expires_at: NOW })
+    await store.insertGrant(late)
+    const decision = { grant_id: late.id, status: 'approved', user_id: hash('a'), now: NOW } as const
+    expect(await store.decideGrant(decision)).toBe(false)
+    expect(await store.decideGrant({ ...decision, now: NOW - 1 })).toBe(true)
+  },
+}
+
+const redeeming: StoreCases = {
+  'DF-16 issueCredential: 50 at once over two connections, one credential': async ({ store, each }) => {
+    const grant = await approvedGrant(store, 'issue-race')
+    const results = await times(50, (i) => each(i).issueCredential(newIssue(grant)))
+    expect(results.filter((result) => result === 'issued')).toHaveLength(1)
+    expect(results.filter((result) => result === 'already_issued')).toHaveLength(49)
+  },
+
+  'issueCredential: the same try again is a success, another one is not': async ({ store }) => {
+    const grant = await approvedGrant(store, 'issue-retry')
+    const issue = newIssue(grant)
+    expect(await store.issueCredential(issue)).toBe('issued')
+    expect(await store.issueCredential(issue)).toBe('issued')
+    expect(await store.issueCredential(newIssue(grant))).toBe('already_issued')
+  },
+
+  'issueCredential takes owner and scope from the grant; findGrant shows the redemption': async ({
+    store,
+  }) => {
+    const grant = await approvedGrant(store, 'issue-owner')
+    const issue = newIssue(grant)
+    await store.issueCredential(issue)
+    expect(await store.findCredential(issue.credential.secret_hash)).toEqual({
+      user: { ...newUser('issue-owner'), disabled_at: null },
+      credential: {
+        ...issue.credential,
+        user_id: hash('issue-owner'),
+        grant_id: grant.id,
+        client_id: 'cli',
+        scope: 'read write',
+        created_at: NOW,
+        last_used_at: NOW,
+        revoked_at: null,
+      },
+    })
+    expect(await store.findGrant({ id: grant.id })).toMatchObject({ credential_id: issue.credential.id })
+  },
+
+  'issueCredential refuses: pending, denied, expired, other client, other flow, disabled user': async ({
+    store,
+  }) => {
+    const pending = newGrant()
+    await store.insertGrant(pending)
+    expect(await store.issueCredential(newIssue(pending))).toBe('refused')
+    const denied = newGrant()
+    await store.insertGrant(denied)
+    const user_id = hash('issue-denied')
+    await store.upsertUser(newUser('issue-denied'), NOW)
+    await store.decideGrant({ grant_id: denied.id, status: 'denied', user_id, now: NOW })
+    expect(await store.issueCredential(newIssue(denied))).toBe('refused')
+    const grant = await approvedGrant(store, 'issue-guard')
+    expect(await store.issueCredential(newIssue(grant, { now: grant.expires_at }))).toBe('refused')
+    expect(await store.issueCredential(newIssue(grant, { client_id: 'other' }))).toBe('refused')
+    expect(await store.issueCredential(newIssue(grant, { flow: 'pair' }))).toBe('refused')
+    await store.setUserDisabled(newUser('issue-guard'), NOW, NOW)
+    expect(await store.issueCredential(newIssue(grant))).toBe('refused')
+    await store.setUserDisabled(newUser('issue-guard'), null, NOW)
+    expect(await store.issueCredential(newIssue(grant))).toBe('issued')
+  },
+}
+
+/** The cases. */
+export const grantCases: StoreCases = { ...starting, ...deciding, ...redeeming }
