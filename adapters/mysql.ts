@@ -24,7 +24,7 @@ const dialect: SqlDialect = {
     if (errno !== undefined && UNKNOWN.includes(errno)) return 'unknown'
     // a failure of the connection has no number of the server's; a fault in this program has neither code nor `fatal`
     const isConnection =
-      (errno ?? -1) < 0 && (code !== undefined || (error as { fatal?: boolean }).fatal === true)
+      (errno ?? 0) < 1000 && (code !== undefined || (error as { fatal?: boolean }).fatal === true)
     return isConnection ? 'unknown' : undefined
   },
   explain(error) {
@@ -86,7 +86,7 @@ function parseUrl(url: string): { hosts: MysqlHost[]; connections: number } {
  *
  * @param url `mysql://USER:PASSWORD@HOST:PORT/DATABASE`. Several hosts, separated by commas, are nodes of one cluster:
  * the first is used as long as it answers, then the next. `?connections=20` is the most connections to one host
- * (default 10); `?ssl=true` asks for TLS and verifies the certificate.
+ * (default 10); `?ssl=true` asks for TLS and verifies certificate and host name.
  * @throws {PairgateError} `ERR_PAIRGATE_OPTION` when the URL is wrong.
  * @example
  * ```ts

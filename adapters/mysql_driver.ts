@@ -10,7 +10,7 @@ export interface MysqlHost {
   readonly user: string
   readonly password: string
   readonly database: string
-  /** TLS with the certificate verified. */
+  /** TLS with certificate and host name verified. */
   readonly ssl: boolean
 }
 
@@ -28,16 +28,17 @@ const QUEUE = 100
 // connection, lost its cluster's majority, or may only be read.
 const USELESS = [1040, 1203, 1226, 1129, 1053, 1927, 1047, 1290, 1792, 1836]
 
-const numberOf = (error: unknown) => (error as { errno?: number }).errno ?? -1
+/** The server's number of an error: from 1000 on. What has none, or that of a system call, is about the way to the server. */
+const numberOf = (error: unknown) => (error as { errno?: number }).errno ?? 0
 
 /** Tells whether an error is about the server or the way to it, not about the statement. */
-const isHostFailure = (error: unknown) => numberOf(error) < 0 || USELESS.includes(numberOf(error))
+const isHostFailure = (error: unknown) => numberOf(error) < 1000 || USELESS.includes(numberOf(error))
 
 function open(host: MysqlHost, connections: number): Pool {
   const { ssl, ...address } = host
   return createPool({
     ...address,
-    ...(ssl && { ssl: { minVersion: 'TLSv1.2' } }),
+    ...(ssl && { ssl: { minVersion: 'TLSv1.2', verifyIdentity: true } }),
     charset: 'utf8mb4_bin',
     connectionLimit: connections,
     queueLimit: connections * QUEUE,
@@ -148,7 +149,8 @@ export function createMysqlDriver(hosts: readonly MysqlHost[], connections: numb
         } catch (error) {
           if (!isHostFailure(error)) throw error
           const { host, port } = hosts[index] as MysqlHost
-          reasons.push(`${host}:${port} (${(error as { code?: string }).code ?? (error as Error).message})`)
+          const { message, code } = error as Error & { code?: string }
+          reasons.push(`${host}:${port} (${message || code})`)
           leave(index)
         }
       }

@@ -23,7 +23,7 @@ export async function serve(gate: Pairgate, address: { hostname: string; port: n
       gate.fetch(request, { remoteAddress: (incoming as IncomingMessage).socket.remoteAddress }),
     overrideGlobalObjects: false,
     // for health checks by HTTP/1.0, which name no host
-    hostname: address.hostname,
+    hostname: 'localhost',
   }) as Server
   Object.assign(server, TIMEOUTS, BOUNDS)
   await new Promise<void>((resolve, reject) => {

@@ -11,10 +11,10 @@ const ROUNDS = 7
 const deno = `node_modules/@deno/linux-${process.arch}-glibc/deno`
 const bun = `node_modules/@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}/bin/bun`
 const SERVERS: Record<string, readonly string[]> = {
-  'node, SQLite': [process.execPath, 'node_modules/tsx/dist/cli.mjs', 'examples/serve.ts'],
+  'node, SQLite': [process.execPath, '--import', 'tsx', 'examples/serve.ts'],
   'deno, SQLite': [deno, 'task', 'serve'],
   'bun, SQLite': [bun, 'examples/serve.ts'],
-  'workers, D1': [process.execPath, 'node_modules/tsx/dist/cli.mjs', 'examples/workers/serve.ts'],
+  'workers, D1': [process.execPath, '--import', 'tsx', 'examples/workers/serve.ts'],
 }
 
 async function findPort(): Promise<number> {

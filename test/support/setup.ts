@@ -12,6 +12,7 @@ const NEEDS = [
   { program: 'chromium', packageName: 'chromium' },
   { program: 'python3', packageName: 'python3' },
   { program: 'script', packageName: 'bsdutils' },
+  { program: 'openssl', packageName: 'openssl' },
 ] as const
 
 function has(program: string): boolean {
