@@ -28,21 +28,17 @@ export function kyselyStore(db: Kysely<Tables>, engine: Engine, dialect: SqlDial
       execute,
       steps: Object.keys(steps),
       async migrate() {
-        const { error } = await createMigrator(db, engine).migrateToLatest()
+        const migrator = new Migrator({
+          db,
+          provider: { getMigrations: async () => steps },
+          migrationTableName: 'pairgate_migrations',
+          migrationLockTableName: 'pairgate_migrations_lock',
+        })
+        const { error } = await migrator.migrateToLatest()
         if (error) throw error
       },
       close: () => db.destroy(),
     },
     dialect,
   )
-}
-
-/** Kysely's migrator over our steps, its two tables named after us. */
-export function createMigrator(db: Kysely<Tables>, engine: Engine): Migrator {
-  return new Migrator({
-    db,
-    provider: { getMigrations: async () => migrations(engine) },
-    migrationTableName: 'pairgate_migrations',
-    migrationLockTableName: 'pairgate_migrations_lock',
-  })
 }

@@ -116,7 +116,8 @@ export function createMysqlDriver(hosts: readonly MysqlHost[], connections: numb
   /** In a Galera cluster every statement first waits for what other nodes have acknowledged; elsewhere this does nothing. */
   async function prepare(raw: PoolConnection): Promise<void> {
     if (known.has(raw.connection)) return
-    await raw.query('SET SESSION wsrep_sync_wait = 7').catch((error) => {
+    const setting = { sql: 'SET SESSION wsrep_sync_wait = 7', timeout: TIMEOUTS.statement }
+    await raw.query(setting).catch((error) => {
       const unknownVariable = 1193
       if (numberOf(error) !== unknownVariable) throw error
     })
