@@ -39,10 +39,10 @@ afterAll(async () => {
 })
 
 /** Adds a database user. */
-async function addUser(password: string, more = ''): Promise<string> {
+async function addUser(password: string, more = '', rights = 'ALL'): Promise<string> {
   const name = fresh('user').slice(-30)
   await server.sql(`CREATE USER ? IDENTIFIED BY ? ${more}`, name, password)
-  await server.sql('GRANT ALL ON *.* TO ?', name)
+  await server.sql(`GRANT ${rights} ON *.* TO ?`, name)
   return name
 }
 
@@ -173,6 +173,22 @@ describe('a server that is busy', () => {
     await expect(other.insertGrant(grant)).rejects.toMatchObject(UNAVAILABLE)
     await server.sql('SET GLOBAL read_only = 0')
     expect(await other.insertGrant(grant)).toBe(true)
+  })
+})
+
+describe('an account that may not make tables', () => {
+  test('says what it lacks, and is enough once they are there', async () => {
+    const name = await addUser('pw', '', 'SELECT, INSERT, UPDATE, DELETE')
+    const as = (database: string) => mysql(database.replace(/\/\/[^@]*@/, `//${name}:pw@`))
+    const early = as(await server.createDatabase())
+    await expect(early.migrate()).rejects.toThrow(/The database user lacks a right .*CREATE/)
+    await early.close()
+    const late = as(url)
+    await late.migrate()
+    const grant = newGrant()
+    expect(await late.insertGrant(grant)).toBe(true)
+    await late.purge({ grants: NOW, credentials: NOW, limits: NOW }, 10)
+    await late.close()
   })
 })
 
