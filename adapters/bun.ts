@@ -1,7 +1,7 @@
 /** pairgate on Bun. @module */
 
 import type { Pairgate } from '../src/mod.ts'
-import type { Listening } from './standalone.ts'
+import { endInTime, type Listening } from './standalone.ts'
 
 /** The part of Bun that is used here. */
 interface BunServe {
@@ -17,7 +17,7 @@ interface BunServe {
 interface BunServer {
   readonly port: number
   requestIP(request: Request): { address: string } | null
-  stop(): Promise<void>
+  stop(closeActiveConnections?: boolean): Promise<void>
 }
 
 /**
@@ -38,5 +38,5 @@ export async function serve(gate: Pairgate, address: { hostname: string; port: n
       return gate.fetch(new Request(`http://localhost${request.url}`, request), info)
     },
   })
-  return { port: server.port, close: () => server.stop() }
+  return { port: server.port, close: () => endInTime(server.stop(), () => server.stop(true)) }
 }

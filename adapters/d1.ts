@@ -33,7 +33,7 @@ const dialect: SqlDialect = {
     const message = error instanceof Error ? error.message : ''
     if (message.includes('UNIQUE constraint failed')) return 'taken'
     if (message.includes('no such table')) return 'no_table'
-    if (/overloaded|transient issue|Too many requests queued/.test(message)) return 'not_run'
+    if (/overloaded|transient issue|Too many requests queued|disk is full/.test(message)) return 'not_run'
     return /Network connection lost|object to be reset|DB reset|storage caused|timeout/.test(message)
       ? 'unknown'
       : undefined

@@ -1,7 +1,7 @@
 /** pairgate on Deno. @module */
 
 import type { Pairgate } from '../src/mod.ts'
-import type { Listening } from './standalone.ts'
+import { endInTime, type Listening } from './standalone.ts'
 
 /** The part of Deno that is used here. */
 interface DenoServe {
@@ -23,5 +23,6 @@ export async function serve(gate: Pairgate, address: { hostname: string; port: n
   const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) =>
     gate.fetch(request, { remoteAddress: info.remoteAddr.hostname }),
   )
-  return { port: server.addr.port, close: () => server.shutdown() }
+  // those that are left end with the process
+  return { port: server.addr.port, close: () => endInTime(server.shutdown(), () => {}) }
 }

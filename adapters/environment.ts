@@ -62,8 +62,13 @@ function readProviders(env: Environment): Provider[] {
 }
 
 /** The dev sign-in is on when nothing else is configured and nobody else can reach it. */
-function readDevSignIn(env: Environment, isLoopback: boolean, hasOther: boolean): boolean {
-  const wanted = readSwitch(env, 'PAIRGATE_DEV_SIGN_IN')
+function readDevSignIn(
+  env: Environment,
+  further: Partial<PairgateOptions>,
+  isLoopback: boolean,
+  hasOther: boolean,
+): boolean {
+  const wanted = readSwitch(env, 'PAIRGATE_DEV_SIGN_IN') ?? further.devSignIn
   const isSafe = isLoopback && env.NODE_ENV !== 'production'
   if (wanted && !isSafe) {
     refuse('PAIRGATE_DEV_SIGN_IN signs in any name: it is refused off loopback and with NODE_ENV=production')
@@ -95,7 +100,7 @@ export function readOptions(
     .filter(Boolean)
   return {
     signIn,
-    devSignIn: readDevSignIn(env, isLoopback, hasOther),
+    devSignIn: readDevSignIn(env, further, isLoopback, hasOther),
     ...(seedCompat !== undefined && { seedCompat }),
     ...(autoMigrate !== undefined && { autoMigrate }),
     ...(trustedProxies && { trustedProxies }),

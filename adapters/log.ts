@@ -8,6 +8,7 @@ import {
   type LogLevel,
 } from '@logtape/logtape'
 import { PairgateError } from '../src/mod.ts'
+import { refuse } from './environment.ts'
 
 const LEVELS = ['debug', 'info', 'warning', 'error'] as const
 
@@ -22,6 +23,9 @@ export function explain(error: unknown): string {
 /** Reads `PAIRGATE_LOG`: `json` or `pretty`, a level, or both as in `json:debug`. */
 export function configureLog(setting: string | undefined, isTerminal: boolean): void {
   const words = (setting ?? '').split(/[\s:,]+/).filter(Boolean)
+  const unknown = words.find((word) => ![...LEVELS, 'warn', 'json', 'pretty'].includes(word))
+  if (unknown)
+    refuse(`PAIRGATE_LOG must be json or pretty, and one of ${LEVELS.join(', ')}; got "${unknown}"`)
   const level =
     LEVELS.find((name) => words.includes(name) || (name === 'warning' && words.includes('warn'))) ?? 'info'
   const isJson = words.includes('json') || (!words.includes('pretty') && !isTerminal)

@@ -35,14 +35,19 @@ function readPort(text = '8787'): number {
     : refuse(`PORT must be 1 to 65535, got "${text}"`)
 }
 
-/** Reads `HOST`, `PORT` and `PAIRGATE_BASE_URL`. */
-export function readAddress(env: Environment): Address {
-  const hostname = env.HOST || '127.0.0.1'
+/**
+ * Reads `HOST`, `PORT` and `PAIRGATE_BASE_URL`.
+ *
+ * @param configured The base URL of the configuration file, if it has one.
+ */
+export function readAddress(env: Environment, configured?: string): Address {
+  const hostname = (env.HOST || '127.0.0.1').replace(/^\[(.*)\]$/, '$1')
   const port = readPort(env.PORT || undefined)
   const shown = hostname.includes(':') ? `[${hostname}]` : hostname
   const isLoopback = isLoopbackHost(shown)
   const baseUrl =
     env.PAIRGATE_BASE_URL ||
+    configured ||
     (isLoopback
       ? `http://${shown}:${port}`
       : refuse('PAIRGATE_BASE_URL is missing: off loopback the public URL must be set'))
@@ -142,10 +147,12 @@ export function findConfigFile(env: Environment): string | null {
 export async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
   const path = findConfigFile(env)
   if (!path) return {}
+  let options: unknown
   try {
-    if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8'))
-    const module = await import(pathToFileURL(path).href)
-    return module.default ?? { ...module }
+    const module = path.endsWith('.json')
+      ? { default: JSON.parse(readFileSync(path, 'utf8')) }
+      : await import(pathToFileURL(path).href)
+    options = 'default' in module ? module.default : { ...module }
   } catch (error) {
     throw new PairgateError(
       'ERR_PAIRGATE_ENVIRONMENT',
@@ -153,6 +160,9 @@ export async function readConfigFile(env: Environment): Promise<Partial<Pairgate
       error,
     )
   }
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    refuse(`The configuration file "${path}" must export an object of options`)
+  return options
 }
 
 /**
@@ -161,15 +171,15 @@ export async function readConfigFile(env: Environment): Promise<Partial<Pairgate
  * @throws {PairgateError} `ERR_PAIRGATE_ENVIRONMENT`, naming the variable and what it must be.
  */
 export async function readSettings(env: Environment): Promise<Settings> {
-  const address = readAddress(env)
-  const { baseUrl, isLoopback } = address
   const further = await readConfigFile(env)
-  const common = readOptions(env, further, isLoopback)
+  const address = readAddress(env, further.baseUrl)
+  const { baseUrl, isLoopback } = address
+  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
+  const common = readOptions(env, further, isLocal)
   const { store, storage, secretFile } = await openDatabase(
     common.autoMigrate !== false,
     env.DATABASE_URL || undefined,
   )
-  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
   // a secret that several machines must share is not made up by one of them
   const mayCreate = isLocal && storage.startsWith('sqlite:')
   const { secrets, newSecret } =

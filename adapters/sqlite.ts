@@ -39,12 +39,14 @@ const dialect: SqlDialect = {
   classify(error) {
     const message = error instanceof Error ? error.message : ''
     if (message.includes('UNIQUE constraint failed')) return 'taken'
-    if (/database (table )?is (locked|busy)/.test(message)) return 'not_run'
+    // a full disk is mended without a restart, too
+    if (/database (table )?is (locked|busy)|disk is full/.test(message)) return 'not_run'
     return message.includes('no such table') ? 'no_table' : undefined
   },
   explain(error) {
     const message = error instanceof Error ? error.message : ''
-    const isUnusable = /not a database|malformed|unable to open|readonly|permission denied|EACCES|EISDIR/i
+    const isUnusable =
+      /not a database|malformed|unable to open|read-?only|denied|disk is full|\bE[A-Z]{3,}\b/i
     return isUnusable.test(message) ? `The SQLite file cannot be used: ${message}` : undefined
   },
 }

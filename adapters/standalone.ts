@@ -13,6 +13,27 @@ export interface Listening {
   close(): Promise<void>
 }
 
+/** Longer than any answer takes: a credential is looked for during 15 s while the database comes back. Milliseconds. */
+const LONGEST_ANSWER = 16_000
+
+/**
+ * Waits for the requests under way, but not for whoever stalls.
+ *
+ * @param done Resolves when the last socket is closed.
+ * @param cutOff Closes those that are left after 16 s.
+ */
+export async function endInTime(done: Promise<unknown>, cutOff: () => unknown): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      cutOff()
+      resolve()
+    }, LONGEST_ANSWER)
+  })
+  await Promise.race([done, late])
+  clearTimeout(timer)
+}
+
 /** What a runtime adds: a listening socket. */
 export type Listen = (gate: Pairgate, address: { hostname: string; port: number }) => Promise<Listening>
 

@@ -110,8 +110,11 @@ const ANY_HOST = ['/healthz', '/readyz']
 
 /** Sends a browser that came by another name to the right one; refuses everything else (RFC 9110 section 15.5.20). */
 function checkHost(deps: Deps, c: AppContext): Response | null {
-  const url = new URL(c.req.url)
   const { origin, basePath } = deps.config
+  if (!URL.canParse(c.req.url)) {
+    return c.json({ error: 'invalid_request', error_description: 'The request names no host' }, 400)
+  }
+  const url = new URL(c.req.url)
   if (url.host === new URL(origin).host || ANY_HOST.some((path) => url.pathname === basePath + path))
     return null
   const isPage = c.req.method === 'GET' && !isProgram(c)
@@ -167,7 +170,7 @@ export function createApp(
     const body = await readBody(c.req.raw)
     if (typeof body === 'string') return await failure(deps, c, BODY_FAILURES[body], 'invalid_request')
     // an empty one was read too, and cannot be read again
-    if (c.req.raw.body !== null)
+    if (c.req.method === 'POST' && c.req.raw.body !== null)
       c.req.raw = new Request(c.req.raw.url, { method: c.req.method, headers: c.req.raw.headers, body })
     const refusal = checkHost(deps, c)
     if (refusal) return refusal

@@ -237,6 +237,23 @@ describe('the environment', () => {
     expect(options.secrets).toEqual([SECRET, `${SECRET}2`])
   })
 
+  test.each(['null', '[1]', '"x"'])('OPS-06 a configuration file that holds %s is refused', async (text) => {
+    const file = join(mkdtempSync(join(tmpdir(), 'pairgate-config-')), 'my.json')
+    writeFileSync(file, text)
+    const env = { DATABASE_URL: 'sqlite::memory:', PAIRGATE_CONFIG: file }
+    await expect(readSettings(env)).rejects.toThrow(/must export an object of options/)
+  })
+
+  test('a configuration file may turn the dev sign-in off, and name the base URL', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'pairgate-config-')), 'my.json')
+    writeFileSync(file, JSON.stringify({ devSignIn: false, baseUrl: 'http://127.0.0.1:8787/auth' }))
+    const env = { DATABASE_URL: 'sqlite::memory:', PAIRGATE_CONFIG: file }
+    const { options } = await readSettings(env)
+    expect(options).toMatchObject({ devSignIn: false, baseUrl: 'http://127.0.0.1:8787/auth' })
+    const other = await readSettings({ ...env, PAIRGATE_BASE_URL: 'http://127.0.0.1:8787' })
+    expect(other.baseUrl).toBe('http://127.0.0.1:8787')
+  })
+
   test('providers come from the environment, and then the dev sign-in is off', async () => {
     const { options } = await readSettings({
       DATABASE_URL: 'sqlite::memory:',

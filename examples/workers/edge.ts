@@ -1,10 +1,9 @@
 /** What Cloudflare's network does in front of a Worker, for workerd on this machine: it says who makes a request. @module */
 
 import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
+import { closeServer, SERVER_OPTIONS } from '../../adapters/node.ts'
 import type { Listening } from '../../adapters/standalone.ts'
 
-/** A slow or silent client is cut off: milliseconds for the headers, and for the whole request. */
-const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 }
 /** Headers that are about one connection only (RFC 9110 section 7.6.1). */
 const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/i
 
@@ -14,9 +13,16 @@ function passOn(rawHeaders: readonly string[]): string[] {
   return pairs.filter(([name = 'connection']) => !OF_CONNECTION.test(name)).flat()
 }
 
+/** Tells whether a Host header names a host and a port, and nothing else. */
+function isHost(host = ''): boolean {
+  if (!URL.canParse(`http://${host}`)) return false
+  const { host: parsed } = new URL(`http://${host}`)
+  return [parsed, `${parsed}:80`].includes(host.toLowerCase())
+}
+
 function relay(worker: URL, incoming: IncomingMessage, outgoing: ServerResponse): void {
   const { upgrade: _upgrade, ...headers } = incoming.headers
-  if (!incoming.url?.startsWith('/') || !URL.canParse(`http://${headers.host}`)) {
+  if (!incoming.url?.startsWith('/') || !isHost(headers.host)) {
     outgoing.writeHead(400).end('The request does not name a path and a host')
     return
   }
@@ -50,17 +56,13 @@ export async function serveEdge(
   worker: URL,
   address: { hostname: string; port: number },
 ): Promise<Listening> {
-  const server = createServer(TIMEOUTS, (incoming, outgoing) => relay(worker, incoming, outgoing))
+  const server = createServer(SERVER_OPTIONS, (incoming, outgoing) => relay(worker, incoming, outgoing))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.hostname, resolve)
   })
   return {
     port: address.port,
-    async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
-      await closed
-    },
+    close: () => closeServer(server),
   }
 }

@@ -56,16 +56,17 @@ function readFolder(url = 'd1:pairgate-d1'): string {
 
 /** Reads and checks everything that the Worker would trip over later. Writes nothing. */
 async function readSettings(env: Environment): Promise<Settings> {
-  const address = readAddress(env)
-  const { baseUrl, isLoopback } = address
   const folder = readFolder(env.DATABASE_URL || undefined)
   const configFile = findConfigFile(env)
   const further = await readConfigFile(env)
-  const common = readOptions(env, further, isLoopback)
+  const address = readAddress(env, further.baseUrl)
+  const { baseUrl, isLoopback } = address
+  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
+  const common = readOptions(env, further, isLocal)
   const { secrets, newSecret } =
     further.secrets && !readSecrets(env)
       ? { secrets: further.secrets }
-      : findSecrets(env, isLoopback && isLoopbackUrl(baseUrl), join(folder, 'secret'))
+      : findSecrets(env, isLocal, join(folder, 'secret'))
   const notYet = () => refuse('The database is not open yet')
   const database = d1({ prepare: notYet, batch: notYet })
   const options = { ...further, ...common, baseUrl, secrets, database }
@@ -142,7 +143,11 @@ async function serve(env: Environment, isTerminal: boolean): Promise<() => Promi
     throw noTables(folder)
   const script = await bundle(settings)
   // workerd would make it readable for everybody
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', `The folder "${folder}" cannot be made`, error)
+  }
   const miniflare = new Miniflare({
     modules: true,
     script,
