@@ -221,7 +221,7 @@ describe('the environment', () => {
   })
 
   test('a configuration file gives further options; the variables win', async () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'pairgate-config-')), 'my.json')
+    const file = join(folder, 'my.json')
     writeFileSync(
       file,
       JSON.stringify({ clients: { tool: { name: 'Tool' } }, pollSeconds: 2, seedCompat: false }),
@@ -238,14 +238,14 @@ describe('the environment', () => {
   })
 
   test.each(['null', '[1]', '"x"'])('OPS-06 a configuration file that holds %s is refused', async (text) => {
-    const file = join(mkdtempSync(join(tmpdir(), 'pairgate-config-')), 'my.json')
+    const file = join(folder, 'my.json')
     writeFileSync(file, text)
     const env = { DATABASE_URL: 'sqlite::memory:', PAIRGATE_CONFIG: file }
     await expect(readSettings(env)).rejects.toThrow(/must export an object of options/)
   })
 
   test('a configuration file may turn the dev sign-in off, and name the base URL', async () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'pairgate-config-')), 'my.json')
+    const file = join(folder, 'my.json')
     writeFileSync(file, JSON.stringify({ devSignIn: false, baseUrl: 'http://127.0.0.1:8787/auth' }))
     const env = { DATABASE_URL: 'sqlite::memory:', PAIRGATE_CONFIG: file }
     const { options } = await readSettings(env)
