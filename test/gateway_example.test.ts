@@ -39,6 +39,13 @@ test('a CLI signs in at a gateway that already knows its users', async () => {
   expect((await send('/api/hello')).status).toBe(401)
 })
 
+test('the base URL itself leads to the entry of a code, with and without a slash', async () => {
+  for (const path of ['/auth', '/auth/']) {
+    const response = await send(path, { headers: { accept: 'text/html' } })
+    expect([response.status, response.headers.get('location')]).toEqual([302, '/auth/device'])
+  }
+})
+
 test('WEB-09 the gateway’s own login follows `next` only back to pairgate', async () => {
   const person = createBrowser(send, ORIGIN)
   const evil = await person.post('/login?next=https://evil.example/auth/', { name: 'alice' })

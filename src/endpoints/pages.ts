@@ -18,7 +18,9 @@ export function addPages(deps: Deps, app: Hono<AppEnv>): void {
   const { basePath } = deps.config
   const add = (path: string, methods: Methods) =>
     route(deps, app, basePath + path, methods, wrongMethod(deps))
-  add('/', { GET: (c) => c.redirect(`${basePath}/device`, 302) })
+  const home: Methods = { GET: (c) => c.redirect(`${basePath}/device`, 302) }
+  add('/', home)
+  if (basePath) add('', home)
   add('/device', { GET: devicePage(deps), POST: deviceDecision(deps) })
   add('/oauth/device/verify', {
     GET: (c) => c.redirect(`${basePath}/device${new URL(c.req.url).search}`, 302),
