@@ -63,9 +63,7 @@ export function d1(database: D1Database): Store {
     {
       execute,
       steps: Object.keys(STEPS),
-      async migrate() {
-        const { rows } = await execute('listSteps', {}).catch(() => ({ rows: [] }))
-        const done = rows.map(({ name }: { name: string }) => name)
+      async migrate(done) {
         const missing = Object.entries(STEPS).filter(([name]) => !done.includes(name))
         // together, so that a step is done with its tables, or not at all
         await database.batch(missing.flatMap(([, texts]) => texts.map((text) => database.prepare(text))))

@@ -40,7 +40,7 @@ function readPort(text = '8787'): number {
  *
  * @param configured The base URL of the configuration file, if it has one.
  */
-export function readAddress(env: Environment, configured?: string): Address {
+function readAddress(env: Environment, configured?: string): Address {
   const hostname = (env.HOST || '127.0.0.1').replace(/^\[(.*)\]$/, '$1')
   const port = readPort(env.PORT || undefined)
   const shown = hostname.includes(':') ? `[${hostname}]` : hostname
@@ -104,14 +104,16 @@ export interface NewSecret {
 /**
  * Finds the signing secrets; on loopback one is made when there is none.
  *
+ * @param further Options from elsewhere; a variable wins over them.
  * @param file Where a made one is kept; without it it is for this run alone.
  */
 export function findSecrets(
   env: Environment,
+  further: Partial<PairgateOptions>,
   mayCreate: boolean,
   file?: string,
-): { secrets: string[]; newSecret?: NewSecret } {
-  const given = readSecrets(env)
+): Pick<PairgateOptions, 'secrets'> & { newSecret?: NewSecret } {
+  const given = readSecrets(env) ?? further.secrets
   if (given) return { secrets: given }
   if (!mayCreate)
     refuse(
@@ -144,7 +146,7 @@ export function findConfigFile(env: Environment): string | null {
 }
 
 /** Reads the further options of the configuration file; none when there is no file. */
-export async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
+async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions>> {
   const path = findConfigFile(env)
   if (!path) return {}
   let options: unknown
@@ -165,27 +167,46 @@ export async function readConfigFile(env: Environment): Promise<Partial<Pairgate
   return options
 }
 
+/** What every standalone server reads, whatever it stores in. */
+export interface CommonSettings {
+  readonly address: Address
+  /** The options that are known so far: those of the configuration file, and the variables, which win. */
+  readonly options: Partial<PairgateOptions> & { readonly baseUrl: string }
+  /** Whether nobody but this machine can reach it: it listens here, and the base URL says so. */
+  readonly isLocal: boolean
+}
+
+/**
+ * Reads the configuration file and the variables that have nothing to do with storage.
+ *
+ * @throws {PairgateError} `ERR_PAIRGATE_ENVIRONMENT`, naming the variable and what it must be.
+ */
+export async function readCommonSettings(env: Environment): Promise<CommonSettings> {
+  const further = await readConfigFile(env)
+  const address = readAddress(env, further.baseUrl)
+  const { baseUrl, isLoopback } = address
+  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
+  return { address, options: { ...further, ...readOptions(env, further, isLocal), baseUrl }, isLocal }
+}
+
 /**
  * Reads the environment contract of the standalone server.
  *
  * @throws {PairgateError} `ERR_PAIRGATE_ENVIRONMENT`, naming the variable and what it must be.
  */
 export async function readSettings(env: Environment): Promise<Settings> {
-  const further = await readConfigFile(env)
-  const address = readAddress(env, further.baseUrl)
-  const { baseUrl, isLoopback } = address
-  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
-  const common = readOptions(env, further, isLocal)
+  const { address, options, isLocal } = await readCommonSettings(env)
   const { store, storage, secretFile } = await openDatabase(
-    common.autoMigrate !== false,
+    options.autoMigrate !== false,
     env.DATABASE_URL || undefined,
   )
   // a secret that several machines must share is not made up by one of them
   const mayCreate = isLocal && storage.startsWith('sqlite:')
-  const { secrets, newSecret } =
-    further.secrets && !readSecrets(env)
-      ? { secrets: further.secrets }
-      : findSecrets(env, mayCreate, secretFile)
-  const options = { ...further, ...common, baseUrl, secrets, database: store }
-  return { ...address, storage, options, ...(newSecret && { newSecret }) }
+  const { secrets, newSecret } = findSecrets(env, options, mayCreate, secretFile)
+  return {
+    ...address,
+    storage,
+    options: { ...options, secrets, database: store },
+    ...(newSecret && { newSecret }),
+  }
 }

@@ -15,20 +15,21 @@ export function createSchema(
   dialect: SqlDialect,
   { read }: Runner,
 ): Pick<Store, 'migrate' | 'checkSchema'> {
-  /** Reads how many of our steps were done. Refuses tables that a newer version has made. */
-  async function countSteps(): Promise<number> {
+  /** Reads which of our steps were done. Refuses tables that a newer version has made. */
+  async function readSteps(): Promise<string[]> {
     const rows = await read('listSteps', {}).catch((error) => {
       if (dialect.classify(error) === 'no_table') return []
       throw error
     })
-    const foreign = rows.find(({ name }) => !steps.includes(name))
-    if (foreign) {
+    const done = rows.map(({ name }) => name)
+    const foreign = done.find((name) => !steps.includes(name))
+    if (foreign !== undefined) {
       refuse(
         'ERR_PAIRGATE_SCHEMA',
-        `The tables were made by a newer pairgate (step "${foreign.name}"): run that version, or restore a backup`,
+        `The tables were made by a newer pairgate (step "${foreign}"): run that version, or restore a backup`,
       )
     }
-    return rows.length
+    return done
   }
 
   const explained = async (work: () => Promise<void>): Promise<void> => {
@@ -45,19 +46,20 @@ export function createSchema(
   return {
     migrate: () =>
       explained(async () => {
-        if ((await countSteps()) === steps.length) return
+        const done = await readSteps()
+        if (done.length === steps.length) return
         await withRetries(dialect, () =>
-          migrate().catch(async (error) => {
+          migrate(done).catch(async (error) => {
             // where DDL cannot be rolled back nobody waits for a lock: another process may have got there first
-            if ((await countSteps()) < steps.length) throw error
+            if ((await readSteps()).length < steps.length) throw error
           }),
         )
       }),
     checkSchema: () =>
       explained(async () => {
-        const done = await countSteps()
-        if (done === steps.length) return
-        const what = done === 0 ? 'has no tables of pairgate yet' : 'has tables of an older pairgate'
+        const done = await readSteps()
+        if (done.length === steps.length) return
+        const what = done.length === 0 ? 'has no tables of pairgate yet' : 'has tables of an older pairgate'
         refuse('ERR_PAIRGATE_SCHEMA', `The database ${what}: ${dialect.migrateHint}`)
       }),
   }

@@ -9,8 +9,8 @@ export interface SqlDatabase {
   readonly execute: Execute
   /** The steps that make the tables, by name. */
   readonly steps: readonly string[]
-  /** Runs the steps that were not run yet. */
-  migrate(): Promise<void>
+  /** Runs the steps that were not run yet; `done` are the names of those that were. */
+  migrate(done: readonly string[]): Promise<void>
   close(): Promise<void>
 }
 

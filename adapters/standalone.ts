@@ -1,7 +1,7 @@
 /** pairgate as a server of its own: settings from the environment, a greeting, a clean end. @module */
 
 import { createPairgate, type Pairgate, PairgateError } from '../src/mod.ts'
-import type { Environment } from './environment.ts'
+import { type Environment, refuse } from './environment.ts'
 import { configureLog, explain } from './log.ts'
 import { readSettings, type Settings, saveSecret } from './settings.ts'
 
@@ -62,6 +62,12 @@ export function greet({ options, storage }: Pick<Settings, 'options' | 'storage'
   console.log(lines.join('\n'))
 }
 
+/** Says why a server cannot listen: mostly because another one does. */
+export const refuseAddress =
+  ({ hostname, port }: Pick<Settings, 'hostname' | 'port'>) =>
+  (error: Error): never =>
+    refuse(`Cannot listen on ${hostname}:${port} (HOST, PORT): ${error.message}`)
+
 /**
  * Starts the server that the environment describes.
  *
@@ -84,10 +90,7 @@ export async function serveStandalone(
       await gate.close()
       return await serveStandalone(env, listen, isTerminal)
     }
-    const server = await listen(gate, { hostname, port }).catch((error: Error) => {
-      const message = `Cannot listen on ${hostname}:${port} (HOST, PORT): ${error.message}`
-      throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', message)
-    })
+    const server = await listen(gate, { hostname, port }).catch(refuseAddress(settings))
     greet(settings)
     return async () => {
       await server.close()

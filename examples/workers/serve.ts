@@ -11,23 +11,16 @@ import process from 'node:process'
 import { stop as stopBundler } from 'esbuild'
 import { Miniflare, NoOpLog, type WorkerdStructuredLog } from 'miniflare'
 import { d1 } from '../../adapters/d1.ts'
-import {
-  type Environment,
-  isLoopbackUrl,
-  readOptions,
-  readSecrets,
-  refuse,
-} from '../../adapters/environment.ts'
+import { type Environment, refuse } from '../../adapters/environment.ts'
 import {
   type Address,
   findConfigFile,
   findSecrets,
   type NewSecret,
-  readAddress,
-  readConfigFile,
+  readCommonSettings,
   saveSecret,
 } from '../../adapters/settings.ts'
-import { explainStartFailure, greet } from '../../adapters/standalone.ts'
+import { explainStartFailure, greet, refuseAddress } from '../../adapters/standalone.ts'
 import { createPairgate, PairgateError, type PairgateOptions } from '../../src/mod.ts'
 import { bundleWorker, COMPATIBILITY_DATE } from './bundle.ts'
 import { serveEdge } from './edge.ts'
@@ -58,18 +51,11 @@ function readFolder(url = 'd1:pairgate-d1'): string {
 async function readSettings(env: Environment): Promise<Settings> {
   const folder = readFolder(env.DATABASE_URL || undefined)
   const configFile = findConfigFile(env)
-  const further = await readConfigFile(env)
-  const address = readAddress(env, further.baseUrl)
-  const { baseUrl, isLoopback } = address
-  const isLocal = isLoopback && isLoopbackUrl(baseUrl)
-  const common = readOptions(env, further, isLocal)
-  const { secrets, newSecret } =
-    further.secrets && !readSecrets(env)
-      ? { secrets: further.secrets }
-      : findSecrets(env, isLocal, join(folder, 'secret'))
+  const { address, options: common, isLocal } = await readCommonSettings(env)
+  const { secrets, newSecret } = findSecrets(env, common, isLocal, join(folder, 'secret'))
   const notYet = () => refuse('The database is not open yet')
   const database = d1({ prepare: notYet, batch: notYet })
-  const options = { ...further, ...common, baseUrl, secrets, database }
+  const options = { ...common, secrets, database }
   // checks the options; nothing else comes of it
   createPairgate(options)
   return { ...address, folder, configFile, options, ...(newSecret && { newSecret }) }
@@ -170,10 +156,7 @@ async function serve(env: Environment, isTerminal: boolean): Promise<() => Promi
       return await serve(env, isTerminal)
     }
     const worker = await miniflare.unsafeGetDirectURL()
-    const edge = await serveEdge(worker, { hostname, port }).catch((error: Error) => {
-      const message = `Cannot listen on ${hostname}:${port} (HOST, PORT): ${error.message}`
-      throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', message)
-    })
+    const edge = await serveEdge(worker, { hostname, port }).catch(refuseAddress(settings))
     greet({ options, storage: `d1:${folder}` })
     return async () => {
       await edge.close()
