@@ -1,47 +1,37 @@
 /** A store in memory, for unit tests: nothing outlives the process and nothing is shared between processes. @module */
 
-import type { Grant } from '../src/core/grant.ts'
-import type { AuditEvent, Credential, Store, User } from '../src/mod.ts'
+import type { AuditEvent, Delivery, EventWithUser, Store, User } from '../src/mod.ts'
+import {
+  createRows,
+  credentialAdders,
+  credentialChangers,
+  credentialReaders,
+  credentialRenewers,
+  find,
+  isFull,
+  nothingYet,
+  type Rows,
+  taken,
+} from './memory_credentials.ts'
 
-type StoredGrant = Omit<Grant, 'credential_id'>
+type GrantMethods = 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant' | 'issueCredential'
 
-/** Makes an empty store. */
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: seventeen short methods on shared maps
-export function memory(): Store & { readonly events: readonly AuditEvent[] } {
-  const grants = new Map<string, StoredGrant>()
-  const credentials = new Map<string, Credential>()
-  const users = new Map<string, User>()
-  const limits = new Map<string, { key: string; bucket: number; n: number }>()
-  const events: AuditEvent[] = []
-
-  const find = <T>(rows: Map<string, T>, test: (row: T) => boolean) => [...rows.values()].find(test)
-  const taken = (row: { grant_id: string | null; secret_hash: string }) =>
-    find(
-      credentials,
-      (c) => c.secret_hash === row.secret_hash || (row.grant_id !== null && c.grant_id === row.grant_id),
-    )
-  const limit = (key: string, bucket: number) => limits.get(`${bucket} ${key}`)
-
+function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMethods> {
   return {
-    events,
-    async migrate() {},
-    async checkSchema() {},
-    async ping() {},
-    async close() {},
-
     async insertGrant(grant) {
-      const clash = find(
+      const isClash = find(
         grants,
         (g) =>
           g.secret_hash === grant.secret_hash ||
           (grant.user_code !== null && g.user_code === grant.user_code),
       )
-      if (clash) return false
-      grants.set(grant.id, { ...grant, status: 'pending', user_id: null, decided_at: null })
+      if (isClash) return false
+      const undecided = { user_id: null, tenant: null, decided_at: null, decided_address: null }
+      grants.set(grant.id, { ...grant, status: 'pending', ...undecided })
       return true
     },
     async findGrant(key) {
-      const [column, value] = Object.entries(key)[0] as [keyof StoredGrant, string]
+      const [column, value] = Object.entries(key)[0] as ['id' | 'secret_hash' | 'user_code', string]
       const grant = find(grants, (g) => g[column] === value)
       if (!grant) return null
       return { ...grant, credential_id: find(credentials, (c) => c.grant_id === grant.id)?.id ?? null }
@@ -51,13 +41,13 @@ export function memory(): Store & { readonly events: readonly AuditEvent[] } {
       if (grant?.status !== 'pending' || grant.poll_interval >= interval) return
       grants.set(grantId, { ...grant, poll_interval: interval })
     },
-    async decideGrant({ grant_id, status, user_id, now }) {
+    async decideGrant({ grant_id, now, ...decision }) {
       const grant = grants.get(grant_id)
       if (grant?.status !== 'pending' || grant.expires_at <= now) return false
-      grants.set(grant_id, { ...grant, status, user_id, decided_at: now })
+      grants.set(grant_id, { ...grant, ...decision, decided_at: now })
       return true
     },
-    async issueCredential({ credential, secret_hash, client_id, flow, now }) {
+    async issueCredential({ credential, secret_hash, client_id, flow, max, now }) {
       const grant = find(
         grants,
         (g) => g.secret_hash === secret_hash && g.client_id === client_id && g.flow === flow,
@@ -65,48 +55,28 @@ export function memory(): Store & { readonly events: readonly AuditEvent[] } {
       const user = users.get(grant?.user_id ?? '')
       if (grant?.status !== 'approved' || grant.expires_at <= now || user?.disabled_at !== null)
         return 'refused'
-      const other = taken({ grant_id: grant.id, secret_hash: credential.secret_hash })
-      if (other) return other.secret_hash === credential.secret_hash ? 'issued' : 'already_issued'
-      const times = { created_at: now, last_used_at: now, revoked_at: null }
-      const { client_id: client, scope } = grant
+      const own = { user_id: user.id, grant_id: grant.id, secret_hash: credential.secret_hash }
+      const other = taken(credentials, { ...credential, ...own })
+      if (other) return other.secret_hash === own.secret_hash ? 'issued' : 'already_issued'
+      if (isFull(credentials, user.id, credential.kind, now, max)) return 'refused'
       credentials.set(credential.id, {
         ...credential,
-        ...times,
-        user_id: user.id,
-        grant_id: grant.id,
-        client_id: client,
-        scope,
+        ...own,
+        ...nothingYet,
+        client_id,
+        scope: grant.scope,
+        tenant: grant.tenant,
+        approved_address: grant.decided_address,
+        created_at: now,
+        last_used_at: now,
       })
       return 'issued'
     },
+  }
+}
 
-    async insertCredential(credential) {
-      if (!taken(credential)) {
-        credentials.set(credential.id, {
-          ...credential,
-          last_used_at: credential.created_at,
-          revoked_at: null,
-        })
-      }
-    },
-    async findCredential(secretHash) {
-      const credential = find(credentials, (c) => c.secret_hash === secretHash)
-      const user = users.get(credential?.user_id ?? '')
-      return credential && user ? { credential, user } : null
-    },
-    async touchCredential(id, now, before) {
-      const credential = credentials.get(id)
-      if (credential && credential.last_used_at <= before)
-        credentials.set(id, { ...credential, last_used_at: now })
-    },
-    async revokeCredential(key, now) {
-      const credential = find(credentials, (c) => c.secret_hash === key.secret_hash)
-      if (!credential || credential.revoked_at !== null) return false
-      if (key.client_id !== undefined && credential.client_id !== key.client_id) return false
-      credentials.set(credential.id, { ...credential, revoked_at: now })
-      return true
-    },
-
+function userMethods({ users }: Rows): Pick<Store, 'upsertUser' | 'findUser' | 'setUserDisabled'> {
+  return {
     async upsertUser(user) {
       const { id, issuer, subject, name, email } = user
       users.set(id, { id, issuer, subject, name, email, disabled_at: users.get(id)?.disabled_at ?? null })
@@ -117,7 +87,12 @@ export function memory(): Store & { readonly events: readonly AuditEvent[] } {
     async setUserDisabled({ id, issuer, subject }, disabled_at) {
       users.set(id, { name: null, email: null, ...users.get(id), id, issuer, subject, disabled_at })
     },
+  }
+}
 
+function limitMethods({ limits }: Rows): Pick<Store, 'readLimits' | 'takeLimit' | 'releaseLimit'> {
+  const limit = (key: string, bucket: number) => limits.get(`${bucket} ${key}`)
+  return {
     async readLimits(queries) {
       return queries.map(({ key, since, until }) =>
         [...limits.values()]
@@ -135,23 +110,106 @@ export function memory(): Store & { readonly events: readonly AuditEvent[] } {
       const row = limit(key, bucket)
       if (row && row.n > 0) limits.set(`${bucket} ${key}`, { ...row, n: row.n - 1 })
     },
+  }
+}
 
+const withUser = (users: Map<string, User>, event: AuditEvent): EventWithUser => ({
+  event,
+  user: users.get(event.user_id ?? '') ?? null,
+})
+
+function eventMethods({ users, events }: Rows): Pick<Store, 'insertEvent' | 'listEvents'> {
+  return {
     async insertEvent(event) {
-      events.push(event)
+      if (!events.some(({ id }) => id === event.id)) events.push(event)
     },
+    async listEvents({ since, before, id, user_id, type, limit }) {
+      return events
+        .filter((e) => e.at >= since && (e.at < before || (e.at === before && e.id < id)))
+        .filter((e) => (user_id === null || e.user_id === user_id) && (type === null || e.type === type))
+        .sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1))
+        .slice(0, limit)
+        .map((event) => withUser(users, event))
+    },
+  }
+}
+
+type DeliveryMethods = 'insertDelivery' | 'dueDeliveries' | 'claimDelivery' | 'dropDelivery'
+
+function deliveryMethods({ users, events, deliveries }: Rows): Pick<Store, DeliveryMethods> {
+  const isSame = (one: Delivery | undefined, other: Delivery) =>
+    one?.attempts === other.attempts && one.next_at === other.next_at
+  return {
+    async insertDelivery(delivery) {
+      if (!deliveries.has(delivery.id)) deliveries.set(delivery.id, delivery)
+    },
+    async dueDeliveries(now, limit) {
+      return [...deliveries.values()]
+        .filter(({ next_at }) => next_at <= now)
+        .sort((a, b) => a.next_at - b.next_at)
+        .flatMap((delivery) => {
+          const event = events.find(({ id }) => id === delivery.event_id)
+          return event ? [{ ...withUser(users, event), delivery }] : []
+        })
+        .slice(0, limit)
+    },
+    async claimDelivery(delivery, nextAt) {
+      const stored = deliveries.get(delivery.id)
+      if (!stored || !isSame(stored, delivery)) return false
+      deliveries.set(stored.id, { ...stored, attempts: stored.attempts + 1, next_at: nextAt })
+      return true
+    },
+    async dropDelivery(id) {
+      deliveries.delete(id)
+    },
+  }
+}
+
+function purgeMethod({ grants, credentials, limits, events, deliveries }: Rows): Pick<Store, 'purge'> {
+  /** The oldest rows of those that ended before. */
+  const old = <T>(rows: Iterable<T>, time: (row: T) => number, before: number, batch: number) =>
+    [...rows]
+      .filter((row) => time(row) < before)
+      .sort((a, b) => time(a) - time(b))
+      .slice(0, batch)
+  return {
     async purge(before, batch) {
-      const drop = <T>(rows: Map<string, T>, time: (row: T) => number, limitTime: number) => {
-        const old = [...rows]
-          .filter(([, row]) => time(row) < limitTime)
-          .sort(([, a], [, b]) => time(a) - time(b))
-        for (const [id] of old.slice(0, batch)) rows.delete(id)
-        return Math.min(old.length, batch)
+      const drop = <T>(rows: Map<string, T>, time: (row: T) => number, limit: number) => {
+        const gone = old(rows, ([, row]) => time(row), limit, batch)
+        for (const [key] of gone) rows.delete(key)
+        return gone.length
       }
+      const gone = old(events, ({ at }) => at, before.events, batch)
+      for (const event of gone) events.splice(events.indexOf(event), 1)
       return (
         drop(grants, (g) => g.expires_at, before.grants) +
         drop(credentials, (c) => c.expires_at, before.credentials) +
-        drop(limits, (l) => l.bucket, before.limits)
+        drop(limits, (l) => l.bucket, before.limits) +
+        drop(deliveries, (d) => d.next_at, before.deliveries) +
+        gone.length
       )
     },
+  }
+}
+
+/** Makes an empty store. */
+export function memory(): Store & { readonly events: readonly AuditEvent[] } {
+  const rows = createRows()
+  return {
+    events: rows.events,
+    async migrate() {},
+    async checkSchema() {},
+    async ping() {},
+    async close() {},
+    ...grantMethods(rows),
+    ...credentialReaders(rows),
+    ...credentialAdders(rows),
+    ...credentialRenewers(rows),
+    ...credentialChangers(rows),
+    ...userMethods(rows),
+    ...limitMethods(rows),
+    ...eventMethods(rows),
+    ...deliveryMethods(rows),
+    ...purgeMethod(rows),
   }
 }

@@ -1,9 +1,16 @@
 /** The tables, as a list of steps that is only ever added to. See docs/storage.md. @module */
 
-import { type ColumnDefinitionBuilder, type CreateTableBuilder, type Kysely, sql } from 'kysely'
+import {
+  type AlterTableColumnAlteringBuilder,
+  type ColumnDefinitionBuilder,
+  type CreateTableBuilder,
+  type Kysely,
+  type RawBuilder,
+  sql,
+} from 'kysely'
 import type { Migration } from 'kysely/migration'
 import type { Grant } from '../src/core/grant.ts'
-import type { AuditEvent, Credential, User } from '../src/store.ts'
+import type { AuditEvent, Credential, Delivery, User } from '../src/store.ts'
 
 /** A counter of one thing in one stretch of time. */
 interface LimitRow {
@@ -19,6 +26,7 @@ export interface Tables {
   readonly users: User & { readonly created_at: number; readonly updated_at: number }
   readonly limits: LimitRow
   readonly events: AuditEvent
+  readonly deliveries: Delivery
   readonly pairgate_migrations: { readonly name: string }
 }
 
@@ -31,6 +39,10 @@ const primary: Modify = (column) => column.notNull().primaryKey()
 const unique: Modify = (column) => column.unique()
 const requiredUnique: Modify = (column) => column.notNull().unique()
 
+/** A type of column that later steps add. */
+type Added = `${'varchar' | 'varbinary'}(${number})` | 'bigint'
+
+const OUR_DATABASE: RawBuilder<string> = sql`database()`
 const MYSQL_TABLE = sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`
 
 /**
@@ -63,6 +75,66 @@ function builder(db: Kysely<unknown>, engine: Engine) {
           .column(column as string)
           .execute()
     },
+    /** Adds the columns that are missing; what they hold may be null. */
+    async add(name: string, columns: Record<string, Added>): Promise<void> {
+      const listMissing = async () => {
+        const table = (await db.introspection.getTables()).find((one) => one.name === name)
+        return Object.entries(columns).filter(
+          ([column]) => !table?.columns.some((one) => one.name === column),
+        )
+      }
+      const missing = await listMissing()
+      const alter = db.schema.alterTable(name)
+      // one statement where that can be: then another process has added all of them, or none
+      const statements = engine === 'mysql' && missing.length > 0 ? [missing] : missing.map((one) => [one])
+      for (const added of statements) {
+        const add = (to: Pick<typeof alter, 'addColumn'>, [column, type]: [string, Added]) =>
+          to.addColumn(column, type)
+        const statement = added.reduce(add, alter) as AlterTableColumnAlteringBuilder
+        await unlessDone(statement, async () => (await listMissing()).length === 0)
+      }
+    },
+    /** Adds an index that is missing. */
+    async index(
+      name: string,
+      columns: readonly string[],
+      { isUnique }: { isUnique: boolean },
+    ): Promise<void> {
+      const indexName = [name, ...columns].join('_')
+      const create = db.schema
+        .createIndex(indexName)
+        .on(name)
+        .columns([...columns])
+      const statement = isUnique ? create.unique() : create
+      if (engine === 'sqlite') return await statement.ifNotExists().execute()
+      const isThere = async () => {
+        const found = await db
+          .withTables<{ 'information_schema.statistics': IndexRow }>()
+          .selectFrom('information_schema.statistics')
+          .select('index_name as name')
+          .where('table_schema', '=', OUR_DATABASE)
+          .where('table_name', '=', name)
+          .where('index_name', '=', indexName)
+          .execute()
+        return found.length > 0
+      }
+      if (!(await isThere())) await unlessDone(statement, isThere)
+    },
+  }
+}
+
+/** What MySQL says of an index. */
+type IndexRow = Record<'table_schema' | 'table_name' | 'index_name', string>
+
+/** Runs a statement that may fail since another process did the same at the same moment, which is as good. */
+async function unlessDone(
+  statement: { execute(): Promise<void> },
+  isDone: () => Promise<boolean>,
+): Promise<void> {
+  try {
+    await statement.execute()
+  } catch (error) {
+    if (!(await isDone())) throw error
   }
 }
 
@@ -142,6 +214,47 @@ async function createLedgers(db: Kysely<unknown>, engine: Engine): Promise<void>
   )
 }
 
+/** Tenants, addresses, rotation, refresh tokens and the first use: columns of what is there. */
+async function extendLogins(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  const { exact, add, index } = builder(db, engine)
+  await add('grants', { tenant: text(255), decided_address: text(64) })
+  await add('credentials', {
+    tenant: text(255),
+    approved_address: text(64),
+    access_expires_at: 'bigint',
+    previous_hash: exact(64),
+    previous_until: 'bigint',
+    family_hash: exact(64),
+    refresh_hash: exact(64),
+    first_used_at: 'bigint',
+    last_used_address: text(64),
+  })
+  await index('credentials', ['previous_hash'], { isUnique: true })
+  await index('credentials', ['family_hash'], { isUnique: true })
+  // what was used before is not used for the first time tomorrow
+  await db
+    .withTables<Pick<Tables, 'credentials'>>()
+    .updateTable('credentials')
+    .set((eb) => ({ first_used_at: eb.ref('last_used_at') }))
+    .where('first_used_at', 'is', null)
+    .whereRef('last_used_at', '>', 'created_at')
+    .execute()
+}
+
+async function createDeliveries(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  const { exact, index, table } = builder(db, engine)
+  await index('events', ['user_id', 'at'], { isUnique: false })
+  await table('deliveries', ['next_at'], (deliveries) =>
+    deliveries
+      .addColumn('id', exact(64), primary)
+      .addColumn('event_id', exact(64), required)
+      .addColumn('endpoint', exact(64), required)
+      .addColumn('attempts', 'integer', required)
+      .addColumn('next_at', 'bigint', required)
+      .addColumn('created_at', 'bigint', required),
+  )
+}
+
 /** The table that notes which steps were done, as Kysely's migrator makes it. */
 export async function createMigrationsTable(db: Kysely<Tables>): Promise<void> {
   await db.schema
@@ -158,6 +271,12 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
     async up(db) {
       await createPeopleAndLogins(db, engine)
       await createLedgers(db, engine)
+    },
+  },
+  '0002_credentials': {
+    async up(db) {
+      await extendLogins(db, engine)
+      await createDeliveries(db, engine)
     },
   },
 })

@@ -73,6 +73,7 @@ export interface Runner {
     name: N,
     values: Values<N>,
     isOwn: () => Promise<boolean>,
+    options?: RunOptions,
   ) => Promise<boolean>
 }
 
@@ -129,12 +130,13 @@ export function createRunner(dialect: SqlDialect, execute: Execute): Runner {
         },
         options,
       ),
-    async update(name, values, isOwn) {
+    async update(name, values, isOwn, options) {
       let tries = 0
-      const { changes } = await withRetries(dialect, () => {
+      const attempt = () => {
         tries++
         return execute(name, values)
-      })
+      }
+      const { changes } = await withRetries(dialect, attempt, options)
       return changes === 1 || (tries > 1 && (await isOwn()))
     },
   }

@@ -46,14 +46,15 @@ export function createSchema(
   return {
     migrate: () =>
       explained(async () => {
-        const done = await readSteps()
-        if (done.length === steps.length) return
-        await withRetries(dialect, () =>
-          migrate(done).catch(async (error) => {
-            // where DDL cannot be rolled back nobody waits for a lock: another process may have got there first
-            if ((await readSteps()).length < steps.length) throw error
-          }),
-        )
+        let done = await readSteps()
+        while (done.length < steps.length) {
+          const [result] = await Promise.allSettled([withRetries(dialect, () => migrate(done))])
+          if (result.status === 'fulfilled') return
+          // where nobody waits for a lock, another process may have been faster by a step: go on from there
+          const now = await readSteps()
+          if (now.length === done.length) throw result.reason
+          done = now
+        }
       }),
     checkSchema: () =>
       explained(async () => {

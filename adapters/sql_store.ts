@@ -1,6 +1,8 @@
 /** The one SQL store: each method of it is a statement, and perhaps a second one that looks what became of the first. @module */
 
 import type { Store } from '../src/mod.ts'
+import { credentials } from './sql_credentials.ts'
+import { deliveries, events, purge } from './sql_events.ts'
 import { createRunner, type Execute, type Runner, type SqlDialect } from './sql_run.ts'
 import { createSchema } from './sql_schema.ts'
 
@@ -24,7 +26,10 @@ export function sqlStore(database: SqlDatabase, dialect: SqlDialect): Store {
     ...grants(runner),
     ...credentials(runner),
     ...users(runner),
-    ...ledgers(runner),
+    ...limits(runner),
+    ...events(runner),
+    ...deliveries(runner),
+    ...purge(runner),
   }
 }
 
@@ -33,8 +38,7 @@ type GrantMethods = 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant' | '
 function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMethods> {
   return {
     async insertGrant(grant) {
-      const row = { ...grant, status: 'pending', user_id: null, decided_at: null } as const
-      if (await insert('insertGrant', row)) return true
+      if (await insert('insertGrant', { ...grant, status: 'pending' })) return true
       // taken by whom? our own id there means that an earlier try of this very statement had gone through
       return (await read('findGrantById', { id: grant.id })).length > 0
     },
@@ -69,41 +73,6 @@ function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMeth
   }
 }
 
-type CredentialMethods = 'insertCredential' | 'findCredential' | 'touchCredential' | 'revokeCredential'
-
-function credentials({ read, change, insert, update }: Runner): Pick<Store, CredentialMethods> {
-  return {
-    async insertCredential(credential) {
-      await insert('insertCredential', {
-        ...credential,
-        last_used_at: credential.created_at,
-        revoked_at: null,
-      })
-    },
-    async findCredential(secret_hash) {
-      const [row] = await read('findCredential', { secret_hash })
-      if (!row) return null
-      const { issuer, subject, user_name, email, disabled_at, ...credential } = row
-      return {
-        credential,
-        user: { id: credential.user_id, issuer, subject, name: user_name, email, disabled_at },
-      }
-    },
-    async touchCredential(id, now, before) {
-      await change('touchCredential', { id, now, before })
-    },
-    async revokeCredential({ secret_hash, client_id }, now) {
-      const isOwn = async () => {
-        const [row] = await read('findCredential', { secret_hash })
-        return row?.revoked_at === now && (client_id === undefined || row.client_id === client_id)
-      }
-      return client_id === undefined
-        ? await update('revokeCredential', { secret_hash, now }, isOwn)
-        : await update('revokeCredentialOf', { secret_hash, client_id, now }, isOwn)
-    },
-  }
-}
-
 function users({ read, change, insert }: Runner): Pick<Store, 'upsertUser' | 'findUser' | 'setUserDisabled'> {
   return {
     async upsertUser(user, now) {
@@ -123,9 +92,7 @@ function users({ read, change, insert }: Runner): Pick<Store, 'upsertUser' | 'fi
   }
 }
 
-type LedgerMethods = 'readLimits' | 'takeLimit' | 'releaseLimit' | 'insertEvent' | 'purge'
-
-function ledgers({ read, change, insert }: Runner): Pick<Store, LedgerMethods> {
+function limits({ read, change, insert }: Runner): Pick<Store, 'readLimits' | 'takeLimit' | 'releaseLimit'> {
   const raise = async (key: string, bucket: number, max: number) =>
     (await change('raiseLimit', { key, bucket, max })) === 1
   return {
@@ -153,21 +120,6 @@ function ledgers({ read, change, insert }: Runner): Pick<Store, LedgerMethods> {
     async releaseLimit(key, bucket) {
       // counting one less twice would let more through than the limit; one more twice, as above, only fewer
       await change('lowerLimit', { key, bucket }, { afterUnknown: 'stop' })
-    },
-    async insertEvent(event) {
-      await insert('insertEvent', event)
-    },
-    async purge(before, batch) {
-      /** Deletes about `batch` of the oldest rows: up to the time that the last of them has. */
-      const drop = async (times: { at: number }[], name: 'dropGrants' | 'dropCredentials' | 'dropLimits') => {
-        const last = times.at(-1)?.at
-        return last === undefined ? 0 : await change(name, { last })
-      }
-      return (
-        (await drop(await read('oldGrants', { before: before.grants, batch }), 'dropGrants')) +
-        (await drop(await read('oldCredentials', { before: before.credentials, batch }), 'dropCredentials')) +
-        (await drop(await read('oldLimits', { before: before.limits, batch }), 'dropLimits'))
-      )
     },
   }
 }

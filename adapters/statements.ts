@@ -1,33 +1,19 @@
 /**
  * Every statement, written once, with Kysely: the shape is compiled at most once for a database, only the values differ
- * from call to call. What each guard means is said in src/store.ts.
+ * from call to call. What each guard means is said in src/store.ts. Those of credentials are in
+ * statements_credentials.ts.
  *
  * @module
  */
 
-import type { Compilable, Kysely } from 'kysely'
-import type { Decision, GrantKey, Issue, NewCredential, NewGrant, User } from '../src/mod.ts'
+import type { Kysely } from 'kysely'
+import type { Decision, Delivery, EventQuery, GrantKey, NewGrant, User } from '../src/mod.ts'
 import type { Tables } from './migrations.ts'
 import type { CompiledStatement } from './sql_run.ts'
+import { type At, define, type Id, pick, type Statement, userColumns } from './statement.ts'
+import { credentialStatements } from './statements_credentials.ts'
 
-/** A statement: takes the values `V`, and answers rows `R` when it reads. */
-interface Statement<V, R> {
-  build(db: Kysely<Tables>, values: V): Compilable<R>
-}
-
-const define = <V extends object, R>(
-  build: (db: Kysely<Tables>, values: V) => Compilable<R>,
-): Statement<V, R> => ({
-  build,
-})
-
-/** Takes these columns from the values. */
-const pick = <T, K extends keyof T>(values: T, names: readonly K[]) =>
-  Object.fromEntries(names.map((name) => [name, values[name]])) as Pick<T, K>
-
-type Id = { readonly id: string }
-type At = { readonly now: number }
-type StoredGrant = NewGrant & Pick<Tables['grants'], 'status' | 'user_id' | 'decided_at'>
+type StoredGrant = NewGrant & Pick<Tables['grants'], 'status'>
 type Bucket = { readonly key: string; readonly bucket: number }
 type Old = { readonly before: number; readonly batch: number }
 type Last = { readonly last: number }
@@ -48,8 +34,8 @@ const grantStatements = {
       .values(
         pick(grant, [
           ...(['id', 'flow', 'client_id', 'secret_hash', 'user_code', 'match_code', 'scope'] as const),
-          ...(['device_name', 'remote_address', 'status', 'user_id', 'poll_interval'] as const),
-          ...(['created_at', 'expires_at', 'decided_at'] as const),
+          ...(['device_name', 'remote_address', 'status', 'poll_interval'] as const),
+          ...(['created_at', 'expires_at'] as const),
         ]),
       ),
   ),
@@ -70,101 +56,16 @@ const grantStatements = {
       .where('status', '=', 'pending')
       .where('poll_interval', '<', interval),
   ),
-  decideGrant: define((db, { grant_id, status, user_id, now }: Decision) =>
+  decideGrant: define((db, values: Decision) =>
     db
       .updateTable('grants')
-      .set({ status, user_id, decided_at: now })
-      .where('id', '=', grant_id)
+      .set({
+        ...pick(values, ['status', 'user_id', 'scope', 'tenant', 'decided_address']),
+        decided_at: values.now,
+      })
+      .where('id', '=', values.grant_id)
       .where('status', '=', 'pending')
-      .where('expires_at', '>', now),
-  ),
-}
-
-const REDEEMED = [
-  ...(['id', 'kind', 'secret_hash', 'hint', 'name', 'remote_address', 'expires_at'] as const),
-  ...(['created_at', 'last_used_at', 'revoked_at', 'user_id', 'grant_id', 'client_id', 'scope'] as const),
-]
-
-/** What redeems a grant; `grant_secret_hash` names the grant, `secret_hash` is the credential's. */
-type Redemption = Issue['credential'] &
-  Pick<Issue, 'client_id' | 'flow' | 'now'> & { readonly grant_secret_hash: string }
-
-const credentialStatements = {
-  /** The commit point of both flows: one INSERT ... SELECT whose WHERE is the whole guard. */
-  redeemGrant: define((db, values: Redemption) =>
-    db
-      .insertInto('credentials')
-      .columns(REDEEMED)
-      .expression((eb) =>
-        eb
-          .selectFrom('grants')
-          .innerJoin('users', 'users.id', 'grants.user_id')
-          .select([
-            eb.val(values.id).as('id'),
-            eb.val(values.kind).as('kind'),
-            eb.val(values.secret_hash).as('secret_hash'),
-            eb.val(values.hint).as('hint'),
-            eb.val(values.name).as('name'),
-            eb.val(values.remote_address).as('remote_address'),
-            eb.val(values.expires_at).as('expires_at'),
-            eb.val(values.now).as('created_at'),
-            eb.val(values.now).as('last_used_at'),
-            eb.val(null).as('revoked_at'),
-            'users.id as user_id',
-            'grants.id as grant_id',
-            'grants.client_id',
-            'grants.scope',
-          ])
-          .where('grants.secret_hash', '=', values.grant_secret_hash)
-          .where('grants.client_id', '=', values.client_id)
-          .where('grants.flow', '=', values.flow)
-          .where('grants.status', '=', 'approved')
-          .where('grants.expires_at', '>', values.now)
-          .where('users.disabled_at', 'is', null),
-      ),
-  ),
-  insertCredential: define((db, credential: NewCredential & { last_used_at: number; revoked_at: null }) =>
-    db.insertInto('credentials').values(pick(credential, REDEEMED)),
-  ),
-  findCredential: define((db, { secret_hash }: { secret_hash: string }) =>
-    db
-      .selectFrom('credentials')
-      .innerJoin('users', 'users.id', 'credentials.user_id')
-      .selectAll('credentials')
-      .select([
-        'users.issuer',
-        'users.subject',
-        'users.name as user_name',
-        'users.email',
-        'users.disabled_at',
-      ])
-      .where('credentials.secret_hash', '=', secret_hash),
-  ),
-  touchCredential: define((db, { id, now, before }: Id & At & { readonly before: number }) =>
-    db
-      .updateTable('credentials')
-      .set({ last_used_at: now })
-      .where('id', '=', id)
-      .where('last_used_at', '<=', before),
-  ),
-  revokeCredential: define((db, { secret_hash, now }: At & { readonly secret_hash: string }) =>
-    db
-      .updateTable('credentials')
-      .set({ revoked_at: now })
-      .where('secret_hash', '=', secret_hash)
-      .where('revoked_at', 'is', null),
-  ),
-  revokeCredentialOf: define(
-    (
-      db,
-      { secret_hash, client_id, now }: At & { readonly secret_hash: string; readonly client_id: string },
-    ) =>
-      db
-        .updateTable('credentials')
-        .set({ revoked_at: now })
-        .where('secret_hash', '=', secret_hash)
-        .where('client_id', '=', client_id)
-        .where('revoked_at', 'is', null),
+      .where('expires_at', '>', values.now),
   ),
 }
 
@@ -189,6 +90,76 @@ const userStatements = {
       .where('id', '=', id),
   ),
   ping: define((db) => db.selectFrom('users').select('id').limit(1)),
+}
+
+const EVENT = [
+  ...(['id', 'at', 'type', 'user_id', 'client_id', 'grant_id', 'credential_id'] as const),
+  ...(['remote_address', 'request_id', 'detail'] as const),
+]
+
+const eventColumns = [
+  ...(['events.id', 'events.at', 'events.type', 'events.user_id', 'events.client_id'] as const),
+  ...(['events.grant_id', 'events.credential_id', 'events.remote_address'] as const),
+  ...(['events.request_id', 'events.detail'] as const),
+]
+
+const eventPage = (db: Kysely<Tables>, values: Omit<EventQuery, 'user_id'>) =>
+  db
+    .selectFrom('events')
+    .leftJoin('users', 'users.id', 'events.user_id')
+    .select(eventColumns)
+    .select(userColumns)
+    .where('events.at', '>=', values.since)
+    // says no more than the next one, but gives the index an upper end
+    .where('events.at', '<=', values.before)
+    .where((eb) =>
+      eb.or([
+        eb('events.at', '<', values.before),
+        eb.and([eb('events.at', '=', values.before), eb('events.id', '<', values.id)]),
+      ]),
+    )
+    .where((eb) => eb.or([eb(eb.val(values.type), 'is', null), eb('events.type', '=', values.type)]))
+    .orderBy('events.at', 'desc')
+    .orderBy('events.id', 'desc')
+    .limit(values.limit)
+
+const eventStatements = {
+  insertEvent: define((db, event: Tables['events']) => db.insertInto('events').values(pick(event, EVENT))),
+  listEvents: define((db, values: Omit<EventQuery, 'user_id'>) => eventPage(db, values)),
+  listEventsOf: define((db, values: Omit<EventQuery, 'user_id'> & { readonly user_id: string }) =>
+    eventPage(db, values).where('events.user_id', '=', values.user_id),
+  ),
+  insertDelivery: define((db, delivery: Delivery) =>
+    db
+      .insertInto('deliveries')
+      .values(pick(delivery, ['id', 'event_id', 'endpoint', 'attempts', 'next_at', 'created_at'])),
+  ),
+  findDelivery: define((db, { id }: Id) => db.selectFrom('deliveries').selectAll().where('id', '=', id)),
+  dueDeliveries: define((db, { now, limit }: At & { readonly limit: number }) =>
+    db
+      .selectFrom('deliveries')
+      .innerJoin('events', 'events.id', 'deliveries.event_id')
+      .leftJoin('users', 'users.id', 'events.user_id')
+      .select(eventColumns)
+      .select(userColumns)
+      .select([
+        'deliveries.id as delivery_id',
+        ...(['deliveries.event_id', 'deliveries.endpoint', 'deliveries.attempts'] as const),
+        ...(['deliveries.next_at', 'deliveries.created_at'] as const),
+      ])
+      .where('deliveries.next_at', '<=', now)
+      .orderBy('deliveries.next_at')
+      .limit(limit),
+  ),
+  claimDelivery: define((db, values: Pick<Delivery, 'id' | 'attempts' | 'next_at'> & { until: number }) =>
+    db
+      .updateTable('deliveries')
+      .set((eb) => ({ attempts: eb('attempts', '+', 1), next_at: values.until }))
+      .where('id', '=', values.id)
+      .where('attempts', '=', values.attempts)
+      .where('next_at', '=', values.next_at),
+  ),
+  dropDelivery: define((db, { id }: Id) => db.deleteFrom('deliveries').where('id', '=', id)),
 }
 
 const ledgerStatements = {
@@ -226,16 +197,11 @@ const ledgerStatements = {
       .where('bucket', '=', bucket)
       .where('n', '>', 0),
   ),
-  insertEvent: define((db, event: Tables['events']) =>
-    db
-      .insertInto('events')
-      .values(
-        pick(event, [
-          ...(['id', 'at', 'type', 'user_id', 'client_id', 'grant_id', 'credential_id'] as const),
-          ...(['remote_address', 'request_id', 'detail'] as const),
-        ]),
-      ),
-  ),
+  listSteps: define((db) => db.selectFrom('pairgate_migrations').select('name')),
+}
+
+/** The oldest rows of a table, by the time that they ended; and their end. */
+const purgeStatements = {
   oldGrants: define((db, { before, batch }: Old) =>
     db
       .selectFrom('grants')
@@ -265,7 +231,19 @@ const ledgerStatements = {
       .limit(batch),
   ),
   dropLimits: define((db, { last }: Last) => db.deleteFrom('limits').where('bucket', '<=', last)),
-  listSteps: define((db) => db.selectFrom('pairgate_migrations').select('name')),
+  oldEvents: define((db, { before, batch }: Old) =>
+    db.selectFrom('events').select('at').where('at', '<', before).orderBy('at').limit(batch),
+  ),
+  dropEvents: define((db, { last }: Last) => db.deleteFrom('events').where('at', '<=', last)),
+  oldDeliveries: define((db, { before, batch }: Old) =>
+    db
+      .selectFrom('deliveries')
+      .select('next_at as at')
+      .where('next_at', '<', before)
+      .orderBy('next_at')
+      .limit(batch),
+  ),
+  dropDeliveries: define((db, { last }: Last) => db.deleteFrom('deliveries').where('next_at', '<=', last)),
 }
 
 /** All statements by name. */
@@ -274,6 +252,8 @@ export const statements = {
   ...credentialStatements,
   ...userStatements,
   ...ledgerStatements,
+  ...eventStatements,
+  ...purgeStatements,
 }
 
 type Statements = typeof statements

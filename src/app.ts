@@ -22,7 +22,8 @@ import { isUnavailable } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
 import { MESSAGES, type Message } from './pages/message.tsx'
-import { createRouter, retryAfterHeader } from './router.ts'
+import { retryAfterHeader } from './procedures.ts'
+import { createRouter } from './router.ts'
 import type { RouterContext } from './router_type.ts'
 
 /** Longest body that is read, in bytes. */
@@ -106,7 +107,7 @@ function onError(deps: Deps): (error: Error, c: AppContext) => Response | Promis
 }
 
 /** Paths that proxies and probes call with a Host of their own. */
-const ANY_HOST = ['/healthz', '/readyz']
+const ANY_HOST = ['/healthz', '/readyz', '/oauth/introspect']
 
 /** Sends a browser that came by another name to the right one; refuses everything else (RFC 9110 section 15.5.20). */
 function checkHost(deps: Deps, c: AppContext): Response | null {

@@ -67,3 +67,13 @@ export function verifySignature(
   const given = utf8.encode(signature)
   return secrets.some((secret) => constantTimeEqual(given, utf8.encode(sign(secret, purpose, parts))))
 }
+
+/** Tells whether two secrets are the same, in constant time, whatever their lengths. */
+export function sameSecret(one: string, other: string): boolean {
+  return constantTimeEqual(sha256(utf8.encode(one)), sha256(utf8.encode(other)))
+}
+
+/** Base64 HMAC-SHA-256, as webhooks are signed. */
+export function hmacBase64(key: Uint8Array, text: string): string {
+  return btoa(String.fromCharCode(...hmac(SHA256, key, utf8.encode(text))))
+}

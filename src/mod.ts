@@ -1,10 +1,10 @@
 /** pairgate: gives a gateway that already knows its users a login for command-line apps. @module */
 
 export { isLoopbackHost } from './core/address.ts'
-export { SECRET_PATTERN } from './core/secret.ts'
 export { PairgateError, type PairgateErrorCode } from './errors.ts'
+export type { CredentialSummary } from './flows/account.ts'
 export type { Authenticated } from './flows/credentials.ts'
-export type { ClientOptions, Identify, Identity, LimitOptions, PairgateOptions } from './options.ts'
+export type * from './options.ts'
 export { createPairgate, type Pairgate, type RequestInfo } from './pairgate.ts'
 export {
   type GitHubOptions,

@@ -2,11 +2,14 @@
 
 import { getLogger } from '@logtape/logtape'
 import { createApp } from './app.ts'
+import { optionWarnings, parseOptions } from './config.ts'
+import { secretPattern } from './core/secret.ts'
+import type { CredentialSummary } from './flows/account.ts'
 import { type Authenticated, authenticateBearer } from './flows/credentials.ts'
-import type { Deps, Log } from './flows/deps.ts'
+import { type Deps, type Log, toCaller } from './flows/deps.ts'
 import { createRecent } from './flows/recent.ts'
-import { setUserDisabled } from './flows/users.ts'
-import { optionWarnings, type PairgateOptions, parseOptions } from './options.ts'
+import { listUserCredentials, revokeUserCredentials, setUserDisabled } from './flows/users.ts'
+import type { PairgateOptions } from './options.ts'
 import { createRouter } from './router.ts'
 import type { PairgateRouter, RouterContext } from './router_type.ts'
 import type { UserIdentity } from './store.ts'
@@ -28,14 +31,27 @@ export interface Pairgate {
   /**
    * Tells who made a request with a Bearer credential: a CLI's session or an API key.
    *
-   * @returns The person, the credential and its scopes, or null.
+   * @param need.scopes The scopes that it takes, all of them. Default: none.
+   * @param need.remoteAddress Address of the socket's peer, for the list of where credentials are used.
+   * @returns The person, the credential and its scopes; null when there is nobody, or a scope is missing.
    */
-  authenticate(request: Request): Promise<Authenticated | null>
-  /** Turns people off and on; everything of a disabled person's ends at once. */
+  authenticate(
+    request: Request,
+    need?: RequestInfo & { scopes?: readonly string[] },
+  ): Promise<Authenticated | null>
+  /** What the operator can do about a person. */
   readonly users: {
+    /** Ends everything of theirs at once, and lets nothing new be issued. */
     disable(identity: UserIdentity): Promise<void>
+    /** Lets them sign in again. What was ended stays ended. */
     enable(identity: UserIdentity): Promise<void>
+    /** Lists their keys and sessions, newest first, at most 200. */
+    credentials(identity: UserIdentity): Promise<CredentialSummary[]>
+    /** Ends one of their credentials, or all. Returns how many. */
+    revoke(identity: UserIdentity, credentialId?: string): Promise<number>
   }
+  /** Regular expression of API keys, sessions and refresh tokens, for secret scanners. */
+  readonly secretPattern: string
   /**
    * The typed tRPC router, to nest in the host's own.
    *
@@ -109,14 +125,18 @@ export function createPairgate(options: PairgateOptions): Pairgate {
   const app = createApp(deps, ready)
   return {
     fetch: async (request, info = {}) => await app(request, info.remoteAddress),
-    async authenticate(request) {
+    async authenticate(request, { scopes = [], remoteAddress } = {}) {
       await ready()
-      return await authenticateBearer(deps, request)
+      const who = await authenticateBearer(deps, toCaller(deps, request, remoteAddress))
+      return who && scopes.every((scope) => who.scopes.includes(scope)) ? who : null
     },
     users: {
       disable: (identity) => ready().then(() => setUserDisabled(deps, identity, true)),
       enable: (identity) => ready().then(() => setUserDisabled(deps, identity, false)),
+      credentials: (identity) => ready().then(() => listUserCredentials(deps, identity)),
+      revoke: (identity, id) => ready().then(() => revokeUserCredentials(deps, identity, id)),
     },
+    secretPattern: secretPattern(config.secretPrefix),
     router: ({ resolve }) => createRouter(deps, resolve, ready),
     migrate: () => store.migrate(),
     checkSchema: () => store.checkSchema(),

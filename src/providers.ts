@@ -13,6 +13,8 @@ export interface Transaction {
   readonly nonce: string
   /** PKCE secret of 43 to 128 characters (RFC 7636 §4.1). */
   readonly codeVerifier: string
+  /** The person must have signed in at the provider within so many seconds (OpenID Connect Core section 3.1.2.1). */
+  readonly maxAge?: number | undefined
 }
 
 /** What an identity provider vouches for: (issuer, subject) tells people apart, the rest is for show. */
@@ -72,8 +74,17 @@ type Tokens = Awaited<ReturnType<OpenidClient['authorizationCodeGrant']>>
 type Answer = { body?: { error?: unknown } } | undefined
 type Connect = (client: OpenidClient) => Configuration | Promise<Configuration>
 type Identify = (client: OpenidClient, config: Configuration, tokens: Tokens) => Promise<ProviderIdentity>
-type Parts = { id: string; name: string; scope: string; connect: Connect; identify: Identify }
+type Parts = {
+  id: string
+  name: string
+  scope: string
+  /** Whether it is asked for the time of the sign-in. Google and GitHub cannot tell. */
+  asksAge: boolean
+  connect: Connect
+  identify: Identify
+}
 
+const GOOGLE = 'https://accounts.google.com'
 const TIMEOUT_SECONDS = 10
 const LARGEST_ANSWER = 1_048_576
 const ERROR_CODE = /^\w{1,64}$/
@@ -137,7 +148,7 @@ async function attempt<T>(name: string, step: () => Promise<T>): Promise<T> {
   }
 }
 
-function provider({ id, name, scope, connect, identify }: Parts): Provider {
+function provider({ id, name, scope, asksAge, connect, identify }: Parts): Provider {
   if (!/^(?!(dev|callback)$)[a-z][a-z0-9-]{0,31}$/.test(id)) {
     refuse(`Option "id" must match [a-z][a-z0-9-]{0,31} and be neither "dev" nor "callback", got "${id}"`)
   }
@@ -152,7 +163,7 @@ function provider({ id, name, scope, connect, identify }: Parts): Provider {
   return {
     id,
     name,
-    authorize: ({ redirectUri, state, nonce, codeVerifier }) =>
+    authorize: ({ redirectUri, state, nonce, codeVerifier, maxAge }) =>
       attempt(name, async () => {
         const { client, config } = await open()
         return client.buildAuthorizationUrl(config, {
@@ -162,16 +173,20 @@ function provider({ id, name, scope, connect, identify }: Parts): Provider {
           code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
           code_challenge_method: 'S256',
           ...(isOpenid && { nonce }),
+          ...(asksAge && maxAge !== undefined && { max_age: String(maxAge) }),
         })
       }),
-    callback: (currentUrl, { redirectUri, state, nonce, codeVerifier }) =>
+    callback: (currentUrl, { redirectUri, state, nonce, codeVerifier, maxAge }) =>
       attempt(name, async () => {
         const { client, config } = await open()
         const answer = new URL(redirectUri)
         answer.search = currentUrl.search
-        const checks = { expectedState: state, pkceCodeVerifier: codeVerifier }
-        const nonceCheck = isOpenid && { expectedNonce: nonce }
-        const tokens = await client.authorizationCodeGrant(config, answer, { ...checks, ...nonceCheck })
+        const tokens = await client.authorizationCodeGrant(config, answer, {
+          expectedState: state,
+          pkceCodeVerifier: codeVerifier,
+          ...(isOpenid && { expectedNonce: nonce }),
+          ...(asksAge && maxAge !== undefined && { maxAge }),
+        })
         return identify(client, config, tokens)
       }),
   }
@@ -216,12 +231,13 @@ export function oidc(options: OidcOptions): Provider {
       execute: [client.enableNonRepudiationChecks, ...insecure],
     })
   }
-  return provider({ id, name, scope, connect, identify: identifyByIdToken })
+  const asksAge = issuer.origin !== GOOGLE
+  return provider({ id, name, scope, asksAge, connect, identify: identifyByIdToken })
 }
 
 /** Signs people in with their Google account. Throws `ERR_PAIRGATE_OPTION` on an empty client. */
 export function google({ clientId, clientSecret = '' }: GoogleOptions): Provider {
-  return oidc({ id: 'google', name: 'Google', issuer: 'https://accounts.google.com', clientId, clientSecret })
+  return oidc({ id: 'google', name: 'Google', issuer: GOOGLE, clientId, clientSecret })
 }
 
 /**
@@ -265,5 +281,5 @@ export function github({ clientId, clientSecret, url = 'https://github.com' }: G
     const name = text(user.name) ?? text(user.login)
     return { issuer: origin, subject: String(user.id), name, email: text(email) }
   }
-  return provider({ id: 'github', name: 'GitHub', scope: 'user:email', connect, identify })
+  return provider({ id: 'github', name: 'GitHub', scope: 'user:email', asksAge: false, connect, identify })
 }

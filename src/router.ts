@@ -1,131 +1,29 @@
 /**
  * The typed tRPC router. Every procedure checks its input, makes one flow call and returns plain JSON with the RFCs'
- * names. Everything that carries a secret is a mutation, because inputs of queries sit in URLs. What must also hold
- * when a host nests the router (origin of cookie callers, strict inputs, quiet errors) is checked here, not around it.
+ * names. Everything that carries a secret is a mutation, because inputs of queries sit in URLs.
  *
  * @module
  */
 
-import { initTRPC, TRPCError } from '@trpc/server'
 import * as v from 'valibot'
-import { isRefusal, type Refusal } from './core/outcome.ts'
 import { requestSite } from './core/same_origin.ts'
-import { isUnavailable } from './errors.ts'
 import { decideGrant, type GrantReference, reviewGrant } from './flows/approval.ts'
-import { findViewer, signOut } from './flows/browser.ts'
+import { signOut } from './flows/browser.ts'
 import { authenticateBearer, bearerToken, describe, endCredential } from './flows/credentials.ts'
-import { type Deps, toCaller } from './flows/deps.ts'
+import type { Deps } from './flows/deps.ts'
 import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
 import { redeemVerifier, startPair } from './flows/paircode.ts'
+import { refreshLogin } from './flows/refresh.ts'
+import { createProcedures, none, type Procedures, text, toTRPCError, unwrap } from './procedures.ts'
+import { keyProcedures, ownSessionProcedures } from './router_account.ts'
 import type { PairgateRouter, RouterContext } from './router_type.ts'
 
-const text = (max: number) => v.pipe(v.string(), v.minLength(1), v.maxLength(max))
 const startInput = {
   client_id: text(128),
   scope: v.optional(v.pipe(v.string(), v.maxLength(1024))),
   device_name: v.optional(v.pipe(v.string(), v.maxLength(256))),
 }
-const decision = { code: v.optional(text(64)) }
-const none = v.strictObject({})
-
-/** Errors that say when to try again; seconds. */
-const retryTimes = new WeakMap<TRPCError, number>()
-
-function later(
-  { retry_after }: { retry_after: number },
-  options: ConstructorParameters<typeof TRPCError>[0],
-): TRPCError {
-  const error = new TRPCError(options)
-  retryTimes.set(error, retry_after)
-  return error
-}
-
-/** The `Retry-After` that the errors of a response ask for: the longest. */
-export function retryAfterHeader(errors: readonly TRPCError[]): { headers?: Record<string, string> } {
-  const times = errors.flatMap((error) => retryTimes.get(error) ?? [])
-  return times.length > 0 ? { headers: { 'Retry-After': String(Math.max(...times)) } } : {}
-}
-
-/** Turns a flow's refusal into tRPC's error; the one place where that is decided. */
-function toTRPCError(refusal: Refusal): TRPCError {
-  switch (refusal.status) {
-    case 'invalid_request':
-      return new TRPCError({ code: 'BAD_REQUEST', message: refusal.description })
-    case 'invalid_client':
-      return new TRPCError({
-        code: 'BAD_REQUEST',
-        message: 'invalid_client: the client_id is not registered',
-      })
-    case 'unauthorized_client':
-      return new TRPCError({
-        code: 'FORBIDDEN',
-        message: 'unauthorized_client: this client may not use this flow',
-      })
-    case 'invalid_scope':
-      return new TRPCError({
-        code: 'BAD_REQUEST',
-        message: 'invalid_scope: a scope is not registered for this client',
-      })
-    case 'conflict':
-      return new TRPCError({ code: 'CONFLICT', message: 'The paircode is known already' })
-    case 'rate_limited':
-      return later(refusal, {
-        code: 'TOO_MANY_REQUESTS',
-        message: `Too many requests, try again in ${refusal.retry_after} s`,
-      })
-    case 'overloaded':
-      return later(refusal, {
-        code: 'SERVICE_UNAVAILABLE',
-        message: `Too many logins wait, try again in ${refusal.retry_after} s`,
-      })
-    case 'not_signed_in':
-      return new TRPCError({ code: 'UNAUTHORIZED', message: 'Nobody is signed in' })
-    case 'user_disabled':
-      return new TRPCError({ code: 'FORBIDDEN', message: 'This account is disabled' })
-  }
-}
-
-function unwrap<T extends object>(outcome: T): Exclude<T, Refusal> {
-  if (isRefusal(outcome)) throw toTRPCError(outcome)
-  return outcome as Exclude<T, Refusal>
-}
-
-/** The two kinds of procedures: open to every program, and for a person at a browser. */
-function createProcedures(
-  deps: Deps,
-  resolve: (context: object) => RouterContext,
-  ready: () => Promise<void>,
-) {
-  const t = initTRPC.context<object>().create({ isDev: false })
-
-  const open = t.procedure.use(async ({ ctx, next, path }) => {
-    const { request, remoteAddress } = resolve(ctx)
-    const caller = toCaller(deps, request, remoteAddress)
-    await ready()
-    const result = await next({ ctx: { caller } })
-    if (result.ok || result.error.code !== 'INTERNAL_SERVER_ERROR') return result
-    const { cause } = result.error
-    deps.log.error('A procedure failed', { path, request_id: caller.requestId, error: cause })
-    const away = isUnavailable(cause)
-    throw away
-      ? later(
-          { retry_after: 5 },
-          { code: 'SERVICE_UNAVAILABLE', message: 'The database does not answer, try again' },
-        )
-      : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: `Internal error ${caller.requestId}` })
-  })
-
-  const byPerson = open.use(async ({ ctx, next }) => {
-    if (requestSite(ctx.caller.request.headers, deps.config.origin) !== 'same-origin') {
-      throw new TRPCError({ code: 'FORBIDDEN', message: 'This call must come from a page of this origin' })
-    }
-    return await next({ ctx: { user: await findViewer(deps, ctx.caller.request) } })
-  })
-
-  return { t, open, byPerson }
-}
-
-type Procedures = ReturnType<typeof createProcedures>
+const decision = { code: v.optional(text(64)), scope: v.optional(text(1024)), tenant: v.optional(text(255)) }
 
 function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
   const reference = { user_code: text(64) }
@@ -136,9 +34,10 @@ function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
   const decide = (status: 'approved' | 'denied') =>
     byPerson
       .input(v.strictObject({ ...reference, ...decision }))
-      .mutation(async ({ ctx, input }) =>
-        unwrap(await decideGrant(deps, ctx.caller, ctx.user, refer(input), { status, code: input.code })),
-      )
+      .mutation(async ({ ctx, input: { code, scope, tenant, ...named } }) => {
+        const choice = { status, code, scope, tenant }
+        return unwrap(await decideGrant(deps, ctx.caller, ctx.viewer, refer(named), choice))
+      })
   return {
     authorize: open
       .input(v.strictObject(startInput))
@@ -149,7 +48,7 @@ function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
     review: byPerson
       .input(v.strictObject(reference))
       .mutation(async ({ ctx, input }) =>
-        unwrap(await reviewGrant(deps, ctx.caller, ctx.user, refer(input))),
+        unwrap(await reviewGrant(deps, ctx.caller, ctx.viewer, refer(input))),
       ),
     approve: decide('approved'),
     deny: decide('denied'),
@@ -162,9 +61,10 @@ function pairProcedures(deps: Deps, { open, byPerson }: Procedures) {
   const decide = (status: 'approved' | 'denied') =>
     byPerson
       .input(v.strictObject({ ...reference, ...decision }))
-      .mutation(async ({ ctx, input }) =>
-        unwrap(await decideGrant(deps, ctx.caller, ctx.user, refer(input), { status, code: input.code })),
-      )
+      .mutation(async ({ ctx, input: { code, scope, tenant, ...named } }) => {
+        const choice = { status, code, scope, tenant }
+        return unwrap(await decideGrant(deps, ctx.caller, ctx.viewer, refer(named), choice))
+      })
   return {
     start: open
       .input(v.strictObject({ ...startInput, ...reference, delivery: v.optional(v.literal('poll')) }))
@@ -175,32 +75,34 @@ function pairProcedures(deps: Deps, { open, byPerson }: Procedures) {
     review: byPerson
       .input(v.strictObject(reference))
       .mutation(async ({ ctx, input }) =>
-        unwrap(await reviewGrant(deps, ctx.caller, ctx.user, refer(input))),
+        unwrap(await reviewGrant(deps, ctx.caller, ctx.viewer, refer(input))),
       ),
     approve: decide('approved'),
     deny: decide('denied'),
   }
 }
 
-function sessionProcedures(deps: Deps, { open }: Procedures) {
+function sessionProcedures(deps: Deps, procedures: Procedures) {
+  const { open } = procedures
   return {
     whoami: open.input(v.optional(none)).query(async ({ ctx }) => {
-      const who = await authenticateBearer(deps, ctx.caller.request)
+      const who = await authenticateBearer(deps, ctx.caller)
       if (!who) throw toTRPCError({ status: 'not_signed_in' })
       return describe(deps, who)
     }),
-    signOut: open.input(none).mutation(async ({ ctx }) => {
-      const { request } = ctx.caller
-      const token = bearerToken(request)
-      if (token !== null && (await authenticateBearer(deps, request))) {
-        await endCredential(deps, ctx.caller, token)
-      } else if (token === null && requestSite(request.headers, deps.config.origin) === 'same-origin') {
-        await signOut(deps, ctx.caller)
-      } else {
-        throw toTRPCError({ status: 'not_signed_in' })
-      }
+    refresh: open
+      .input(v.strictObject({ client_id: text(128), refresh_token: text(128), scope: startInput.scope }))
+      .mutation(async ({ ctx, input }) => unwrap(await refreshLogin(deps, ctx.caller, input))),
+    signOut: open.input(none).mutation(async ({ ctx: { caller } }) => {
+      const token = bearerToken(caller.request)
+      const who = token === null ? null : await authenticateBearer(deps, caller)
+      const isPage = requestSite(caller.request.headers, deps.config.origin) === 'same-origin'
+      if (who) await endCredential(deps, caller, who)
+      else if (token === null && isPage) await signOut(deps, caller)
+      else throw toTRPCError({ status: 'not_signed_in' })
       return { status: 'signed_out' as const }
     }),
+    ...ownSessionProcedures(deps, procedures),
   }
 }
 
@@ -227,6 +129,7 @@ export function createRouter<Host extends object>(
     device: t.router(deviceProcedures(deps, procedures)),
     pair: t.router(pairProcedures(deps, procedures)),
     session: t.router(sessionProcedures(deps, procedures)),
+    keys: t.router(keyProcedures(deps, procedures)),
   })
   // the compiler checks here that the written type says exactly what is built
   const checked: Same<typeof router, PairgateRouter<object>> = router

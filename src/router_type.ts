@@ -13,6 +13,7 @@ import type {
 } from '@trpc/server'
 import type { DecideOutcome, ReviewDetails, ReviewError, TokenOutcome } from './core/outcome.ts'
 import type { CredentialKind } from './core/secret.ts'
+import type { CredentialSummary, KeySecret } from './flows/account.ts'
 import type { DeviceAuthorizationResponse } from './flows/device.ts'
 import type { PairStartResponse } from './flows/paircode.ts'
 
@@ -43,9 +44,14 @@ interface StartInput {
   device_name?: string | undefined
 }
 
-/** What a person decides with: the code they typed, needed to allow when networks differ. */
+/** What a person decides with. */
 interface DecisionInput {
+  /** The code they typed, needed to allow when networks differ. */
   code?: string | undefined
+  /** What of the requested scope they grant, separated by spaces. Default: all. */
+  scope?: string | undefined
+  /** The organisation they chose, needed to allow when there are several. */
+  tenant?: string | undefined
 }
 
 interface DeviceDecisionInput extends DecisionInput {
@@ -89,17 +95,69 @@ interface Whoami {
   client_id: string | null
   credential_name: string
   scope: string
+  tenant: string | null
   /** Seconds. */
   expires_in: number
 }
 
-type SessionProcedures = {
-  whoami: Query<Empty | undefined, Whoami>
-  signOut: Mutation<Empty, { status: 'signed_out' }>
+/** One object type of several. */
+type Flat<T> = { [K in keyof T]: T[K] }
+
+/** How many were ended. */
+interface Revoked {
+  readonly status: 'revoked'
+  readonly count: number
 }
+
+/** Seeing and ending, the same for keys and for sessions. */
+type EndingProcedures = {
+  list: Query<Empty | undefined, CredentialSummary[]>
+  revoke: Mutation<{ id: string }, { readonly status: 'revoked' | 'not_found' }>
+  revokeOthers: Mutation<Empty, Revoked>
+  revokeAll: Mutation<Empty, Revoked>
+}
+
+interface RefreshInput {
+  client_id: string
+  refresh_token: string
+  scope?: string | undefined
+}
+
+type SessionProcedures = Flat<
+  EndingProcedures & {
+    whoami: Query<Empty | undefined, Whoami>
+    refresh: Mutation<RefreshInput, TokenOutcome>
+    signOut: Mutation<Empty, { status: 'signed_out' }>
+  }
+>
+
+interface NewKeyInput {
+  name: string
+  /** Separated by spaces. Default: none. */
+  scope?: string | undefined
+  /** Lifetime in seconds, at most `maxKeySeconds`. Default: `keySeconds`. */
+  expires_in?: number | undefined
+  tenant?: string | undefined
+}
+
+interface RotateInput {
+  id: string
+  /** How long the old secret stays good: 0, the default, to 604800 (7 days). */
+  overlap_seconds?: number | undefined
+}
+
+type KeyProcedures = Flat<
+  EndingProcedures & {
+    create: Mutation<NewKeyInput, { readonly status: 'created' } & KeySecret>
+    rotate: Mutation<
+      RotateInput,
+      ({ readonly status: 'rotated' } & KeySecret) | { readonly status: 'not_found' }
+    >
+  }
+>
 
 /** The router's type, for typed clients. */
 export type PairgateRouter<Host extends object = RouterContext> = TRPCBuiltRouter<
   { ctx: Host; meta: object; errorShape: TRPCDefaultErrorShape; transformer: false },
-  { device: DeviceProcedures; pair: PairProcedures; session: SessionProcedures }
+  { device: DeviceProcedures; pair: PairProcedures; session: SessionProcedures; keys: KeyProcedures }
 >

@@ -39,28 +39,55 @@ export interface Credential {
   /** What lists call it: the device's name, or the client's. */
   readonly name: string
   readonly scope: string
+  /** The organisation that the person chose, as the gateway names it; null when there was nothing to choose. */
+  readonly tenant: string | null
+  /** Who collected it, or where the browser signed in. */
   readonly remote_address: string | null
+  /** Where the person was who allowed or made it; null for a browser, or when unknown. */
+  readonly approved_address: string | null
   readonly created_at: number
+  /** The end of it all: no refresh and no rotation goes beyond. */
   readonly expires_at: number
+  /** When the present access token ends; null when it lives as long as the credential: there is no refresh token. */
+  readonly access_expires_at: number | null
+  /** The secret before the last rotation or refresh, good until `previous_until`. */
+  readonly previous_hash: string | null
+  readonly previous_until: number | null
+  /** Of what all refresh tokens of this login have in common; null when there are none. Unique. */
+  readonly family_hash: string | null
+  /** Of the one refresh token that is good. */
+  readonly refresh_hash: string | null
+  /** Null: never used. */
+  readonly first_used_at: number | null
   readonly last_used_at: number
+  readonly last_used_address: string | null
   readonly revoked_at: number | null
 }
 
-/** What happened, for the audit trail. */
-export type EventType =
-  | 'started'
-  | 'approved'
-  | 'denied'
-  | 'issued'
-  | 'replayed'
-  | 'revoked'
-  | 'signed_in'
-  | 'signed_out'
-  | 'wrong_code'
-  | 'limit_hit'
-  | 'guessing'
-  | 'user_disabled'
-  | 'user_enabled'
+/** What can happen, for the audit trail. */
+export const EVENT_TYPES = [
+  'started',
+  'approved',
+  'denied',
+  'issued',
+  'replayed',
+  'refused',
+  'first_used',
+  'rotated',
+  'refreshed',
+  'revoked',
+  'reported',
+  'signed_in',
+  'signed_out',
+  'wrong_code',
+  'limit_hit',
+  'guessing',
+  'user_disabled',
+  'user_enabled',
+] as const
+
+/** What happened. */
+export type EventType = (typeof EVENT_TYPES)[number]
 
 /** One line of the audit trail; rows are only ever added. */
 export interface AuditEvent {
@@ -76,11 +103,46 @@ export interface AuditEvent {
   readonly detail: string | null
 }
 
+/** A line of the audit trail, and who it is about as far as that is known. */
+export interface EventWithUser {
+  readonly event: AuditEvent
+  readonly user: User | null
+}
+
+/** Which lines of the audit trail to read: newest first, those before `before` (or at it, with a lower id than `id`). */
+export interface EventQuery {
+  readonly since: number
+  readonly before: number
+  readonly id: string
+  readonly user_id: string | null
+  readonly type: EventType | null
+  readonly limit: number
+}
+
+/** One event on its way to one webhook. */
+export interface Delivery {
+  readonly id: string
+  readonly event_id: string
+  /** Id of the webhook. */
+  readonly endpoint: string
+  /** How often it was tried. */
+  readonly attempts: number
+  /** When it is to be tried next; while it is being tried, when somebody else may. */
+  readonly next_at: number
+  readonly created_at: number
+}
+
 /** A grant that is about to be stored. */
-export type NewGrant = Omit<Grant, 'status' | 'user_id' | 'decided_at' | 'credential_id'>
+export type NewGrant = Omit<
+  Grant,
+  'status' | 'user_id' | 'decided_at' | 'decided_address' | 'tenant' | 'credential_id'
+>
 
 /** A credential that is about to be stored. */
-export type NewCredential = Omit<Credential, 'revoked_at' | 'last_used_at'>
+export type NewCredential = Omit<
+  Credential,
+  'revoked_at' | 'first_used_at' | 'last_used_at' | 'last_used_address' | 'previous_hash' | 'previous_until'
+>
 
 /** What names one grant. */
 export type GrantKey =
@@ -93,20 +155,73 @@ export interface Decision {
   readonly grant_id: string
   readonly status: 'approved' | 'denied'
   readonly user_id: string
+  /** What is left of the scope that was asked for. */
+  readonly scope: string
+  readonly tenant: string | null
+  /** Where the person is. */
+  readonly decided_address: string | null
   readonly now: number
 }
 
-/** What redeems a grant. The scope and the owner come from the grant's row, not from the caller. */
+/** What redeems a grant. Scope, tenant and owner come from the grant's row, not from the caller. */
 export interface Issue {
-  readonly credential: Omit<NewCredential, 'user_id' | 'grant_id' | 'client_id' | 'scope' | 'created_at'>
+  readonly credential: Omit<
+    NewCredential,
+    'user_id' | 'grant_id' | 'client_id' | 'scope' | 'tenant' | 'approved_address' | 'created_at'
+  >
   readonly secret_hash: string
   readonly client_id: string
   readonly flow: Flow
+  /** How many live credentials of this kind the person may have, this one included. */
+  readonly max: number
   readonly now: number
 }
 
-/** What narrows a revocation: it holds for exactly the rows that match all of these. */
-export type RevokeKey = { readonly secret_hash: string; readonly client_id?: string }
+/** A new secret for a key; the old one is good until `previous_until`. */
+export interface Rotation {
+  readonly id: string
+  readonly user_id: string
+  /** The present secret: who was faster wins. */
+  readonly secret_hash: string
+  readonly new_hash: string
+  readonly hint: string
+  readonly previous_until: number
+  readonly now: number
+}
+
+/** New tokens for a login; the old access token stays good for what is left of its life. */
+export interface Refresh {
+  readonly id: string
+  readonly client_id: string
+  /** The present refresh token: who was faster wins. */
+  readonly refresh_hash: string
+  readonly new_refresh_hash: string
+  readonly new_hash: string
+  readonly hint: string
+  readonly access_expires_at: number
+  /** Unused since then: over. */
+  readonly idle_since: number
+  readonly now: number
+}
+
+/** One credential, of its owner. */
+export interface OwnCredential {
+  readonly id: string
+  readonly user_id: string
+}
+
+/** Several credentials of one person: those of these kinds, but not `except`. */
+export interface OwnCredentials {
+  readonly user_id: string
+  readonly kinds: readonly CredentialKind[]
+  readonly except: string | null
+}
+
+/** A credential and whose it is. */
+export interface CredentialWithUser {
+  readonly credential: Credential
+  readonly user: User
+}
 
 /** Which buckets of a counter to sum: from `since` on, before `until`. */
 export interface LimitQuery {
@@ -139,7 +254,8 @@ export interface Store {
   decideGrant(decision: Decision): Promise<boolean>
   /**
    * Redeems a grant: the commit point of both flows. Guard: secret, client and flow match, it is approved and not
-   * expired, its user is not disabled, and no credential came of it yet.
+   * expired, its user is not disabled and has fewer than `max` live credentials of the kind, and no credential came of
+   * it yet.
    *
    * @returns `issued`; `already_issued` when another credential exists; `refused` when the guard did not hold.
    */
@@ -147,12 +263,40 @@ export interface Store {
 
   /** Adds a browser's credential. */
   insertCredential(credential: NewCredential): Promise<void>
-  /** Reads a credential and its user, in one statement. */
-  findCredential(secretHash: string): Promise<{ credential: Credential; user: User } | null>
-  /** Notes a use. Guard: the last one noted is older than `before`. */
-  touchCredential(id: string, now: number, before: number): Promise<void>
-  /** Ends a credential. Guard: not ended yet. False when nothing matched. */
-  revokeCredential(key: RevokeKey, now: number): Promise<boolean>
+  /**
+   * Adds a key that somebody made by hand. Guard: its user is known, not disabled, and has fewer than `max` live keys.
+   *
+   * @returns `taken` when a credential of this id exists: nothing was changed.
+   */
+  createKey(credential: NewCredential, max: number): Promise<'created' | 'taken' | 'refused'>
+  /** Counts a person's live credentials of a kind. */
+  countCredentials(userId: string, kind: CredentialKind, now: number): Promise<number>
+  /** Reads a credential by its secret, the present or the previous one, and its user, in one statement. */
+  findCredential(secretHash: string): Promise<CredentialWithUser | null>
+  /** Reads a credential by what its refresh tokens have in common, and its user. */
+  findFamily(familyHash: string): Promise<CredentialWithUser | null>
+  /** Reads one credential of one person. */
+  findOwnCredential(key: OwnCredential): Promise<Credential | null>
+  /** A person's credentials that end after `since`, newest first, at most `limit`. */
+  listCredentials(userId: string, since: number, limit: number): Promise<Credential[]>
+  /** Notes a use. Guard: the last one noted is not later than `before`. */
+  touchCredential(id: string, use: { now: number; before: number; address: string | null }): Promise<void>
+  /** Notes the first use. Guard: there was none. True: this one was it. */
+  noteFirstUse(id: string, use: { now: number; address: string | null }): Promise<boolean>
+  /**
+   * Gives a key another secret. Guard: id and owner match, the secret is still this one, it is an API key without
+   * refresh token, not ended and not expired.
+   */
+  rotateCredential(rotation: Rotation): Promise<boolean>
+  /**
+   * Gives a login new tokens. Guard: id and client match, the refresh token is still this one, it is not ended, expired
+   * or idle for too long, and its user is not disabled.
+   */
+  refreshCredential(refresh: Refresh): Promise<boolean>
+  /** Ends a credential. Guard: id and owner match, and it was not ended before. */
+  revokeCredential(key: OwnCredential, now: number): Promise<boolean>
+  /** Ends several credentials of one person, all of those that were not ended yet. How many. */
+  revokeCredentials(key: OwnCredentials, now: number): Promise<number>
 
   /** Adds a person, or updates name and e-mail of a known one; never touches `disabled_at`. */
   upsertUser(user: Omit<User, 'disabled_at'>, now: number): Promise<void>
@@ -174,6 +318,19 @@ export interface Store {
 
   /** Adds a line to the audit trail. */
   insertEvent(event: AuditEvent): Promise<void>
-  /** Deletes at most `batch` rows of each kind that ended before the given time. Returns how many went. */
-  purge(before: { grants: number; credentials: number; limits: number }, batch: number): Promise<number>
+  /** Reads the audit trail, newest first. */
+  listEvents(query: EventQuery): Promise<EventWithUser[]>
+  /** Remembers that an event has to reach a webhook. */
+  insertDelivery(delivery: Delivery): Promise<void>
+  /** The deliveries that are due, the longest due first, with their events. One whose event is gone is left out. */
+  dueDeliveries(now: number, limit: number): Promise<(EventWithUser & { delivery: Delivery })[]>
+  /** Takes a turn at a delivery, and counts it. Guard: nobody took one since it was read. */
+  claimDelivery(delivery: Delivery, nextAt: number): Promise<boolean>
+  /** Forgets a delivery: it arrived, or never will. */
+  dropDelivery(id: string): Promise<void>
+  /** Deletes at most about `batch` rows of each kind that ended before the given time. Returns how many went. */
+  purge(
+    before: { grants: number; credentials: number; limits: number; events: number; deliveries: number },
+    batch: number,
+  ): Promise<number>
 }

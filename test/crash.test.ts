@@ -72,7 +72,7 @@ test('the places are all there', () => {
   }
   const methods =
     'answer migrate readLimits takeLimit releaseLimit insertGrant findGrant decideGrant issueCredential ' +
-    'insertCredential findCredential upsertUser findUser insertEvent purge sql'
+    'insertCredential findCredential countCredentials upsertUser findUser insertEvent purge sql'
   expect(new Set(places.map(methodOf))).toEqual(new Set(methods.split(' ')))
   expect(places.length).toBeGreaterThan(400)
 })

@@ -41,14 +41,18 @@ const RULES: readonly Rule[] = [
   { of: /^src\/hash\.ts/, may: /^@oslojs\// },
   { of: /^src\/openid\.ts/, may: /^openid-client$/ },
   { of: /^src\/providers\.ts/, may: /^src\/(core\/|errors|openid)/ },
-  { of: /^src\/options\.ts/, may: /^(valibot$|src\/(core\/|errors|store|providers))/ },
-  { of: /^src\/flows\//, may: /^src\/(core\/|flows\/|errors|store|hash|options|providers)/ },
-  { of: /^src\/router\.ts/, may: /^(@trpc\/server$|valibot$|src\/(core\/|flows\/|errors|options|store))/ },
+  { of: /^src\/options\.ts/, may: /^src\/core\// },
+  { of: /^src\/config\.ts/, may: /^(valibot$|src\/(core\/|errors|hash|store))/ },
+  { of: /^src\/flows\//, may: /^src\/(core\/|flows\/|errors|store|hash|config|providers)/ },
+  {
+    of: /^src\/(router|router_account|procedures)\.ts/,
+    may: /^(@trpc\/server$|valibot$|src\/(core\/|flows\/|errors|procedures|router_account))/,
+  },
   { of: /^src\/router_type\.ts/, may: /^@trpc\/server$/ },
   { of: /^src\/pages\//, may: /^(hono\/|src\/(core\/|flows\/|pages\/|hash|store))/ },
   {
     of: /^src\/endpoints\//,
-    may: /^(hono$|hono\/|src\/(core\/|flows\/|pages\/|endpoints\/|errors|hash|options|store))/,
+    may: /^(hono$|hono\/|src\/(core\/|flows\/|pages\/|endpoints\/|config|errors|hash|store))/,
   },
   { of: /^src\/app\.ts/, may: /^(hono$|hono\/|@trpc\/server\/adapters\/fetch$|src\/)/ },
   { of: /^src\/pairgate\.ts/, may: /^(@logtape\/logtape$|src\/)/ },
@@ -88,7 +92,7 @@ describe('layers', () => {
         ].map(([line]) => `${file}: ${line.trim()}`),
       )
     expect(wrong).toEqual([
-      'src/options.ts: now: v.optional(callback<() => number>(), () => Date.now),',
+      'src/config.ts: now: v.optional(callback<() => number>(), () => Date.now),',
       'src/pairgate.ts: now: options.now ?? Date.now,',
     ])
   })

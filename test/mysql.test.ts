@@ -6,7 +6,18 @@ import { mysql } from '../adapters/mysql.ts'
 import type { NewGrant, Store } from '../src/mod.ts'
 import { testLostStatements } from './support/lost_statements.ts'
 import { type MariaDb, startMariaDb } from './support/mariadb.ts'
-import { fresh, NOW, newGrant, newIssue, newUser } from './support/store_rows.ts'
+import {
+  fresh,
+  NOW,
+  newDecision,
+  newGrant,
+  newIssue,
+  newKey,
+  newRefresh,
+  newRotation,
+  newSession,
+  newUser,
+} from './support/store_rows.ts'
 import { startTcpProxy, type TcpProxy } from './support/tcp_proxy.ts'
 
 const UNAVAILABLE = { code: 'ERR_PAIRGATE_STORE_UNAVAILABLE' }
@@ -49,7 +60,7 @@ async function addUser(password: string, more = '', rights = 'ALL'): Promise<str
 async function approved(): Promise<NewGrant> {
   const grant = newGrant()
   await other.insertGrant(grant)
-  await other.decideGrant({ grant_id: grant.id, status: 'approved', user_id: user.id, now: NOW })
+  await other.decideGrant(newDecision(grant.id, { user_id: user.id }))
   return grant
 }
 
@@ -89,18 +100,45 @@ describe('a server that is away', () => {
     await store.close()
   })
 
-  test('issueCredential alone waits for it: nobody else could find out what became of it', async () => {
-    const issue = newIssue(await approved())
-    proxy.lose('answer', issue.credential.secret_hash)
-    const lost = proxy.lost
-    const issued = store.issueCredential(issue)
-    proxy.isClosed = true
-    // more often than any other statement is tried
-    await expect.poll(() => proxy.refused, { timeout: 5_000 }).toBeGreaterThan(4)
-    expect(proxy.lost).toBe(lost + 1)
-    proxy.isClosed = false
-    expect(await issued).toBe('issued')
-  })
+  /** What makes a secret that this process alone knows: its hash, and how it is stored. */
+  const secrets = {
+    async issueCredential() {
+      const issue = newIssue(await approved())
+      return { hash: issue.credential.secret_hash, run: () => store.issueCredential(issue), done: 'issued' }
+    },
+    async createKey() {
+      const key = newKey(user.id)
+      return { hash: key.secret_hash, run: () => store.createKey(key, 1_000), done: 'created' }
+    },
+    async rotateCredential() {
+      const key = newKey(user.id)
+      await other.insertCredential(key)
+      const rotation = newRotation(key)
+      return { hash: rotation.new_hash, run: () => store.rotateCredential(rotation), done: true }
+    },
+    async refreshCredential() {
+      const session = newSession(user.id)
+      await other.insertCredential(session)
+      const refresh = newRefresh(session)
+      return { hash: refresh.new_hash, run: () => store.refreshCredential(refresh), done: true }
+    },
+  }
+
+  test.each(Object.keys(secrets) as (keyof typeof secrets)[])(
+    '%s waits for it longer: nobody else could find out what became of it',
+    async (name) => {
+      const { hash, run, done } = await secrets[name]()
+      proxy.lose('answer', hash)
+      const { lost, refused } = proxy
+      const result = run()
+      proxy.isClosed = true
+      // more often than any other statement is tried
+      await expect.poll(() => proxy.refused - refused, { timeout: 5_000 }).toBeGreaterThan(4)
+      expect(proxy.lost).toBe(lost + 1)
+      proxy.isClosed = false
+      expect(await result).toBe(done)
+    },
+  )
 
   test('one that says nothing is given up after ten seconds, and its connection with it', async () => {
     const wire = await startTcpProxy(server.port)
@@ -156,6 +194,40 @@ describe('a server that is busy', () => {
     }
   })
 
+  test.each(['createKey', 'issueCredential'] as const)(
+    '%s counts a credential that is just being added, at any isolation level',
+    async (name) => {
+      await server.sql('SET GLOBAL TRANSACTION ISOLATION LEVEL READ COMMITTED')
+      const store = mysql(url)
+      const owner = newUser(fresh('owner'))
+      await other.upsertUser(owner, NOW)
+      const grant = newGrant()
+      await other.insertGrant(grant)
+      await other.decideGrant(newDecision(grant.id, { user_id: owner.id }))
+      const first = newKey(owner.id)
+      // as far as another instance's statement is when it has counted, and not added its own yet
+      const rival = await createConnection(url)
+      await rival.query('START TRANSACTION')
+      await rival.query('SELECT id FROM users WHERE id = ? FOR UPDATE', [owner.id])
+      const status = async () => {
+        const [row] = await server.sql("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_waits'")
+        return Number(row?.Value)
+      }
+      const before = await status()
+      const second =
+        name === 'createKey'
+          ? store.createKey(newKey(owner.id), 1)
+          : store.issueCredential(newIssue(grant, { max: 1 }))
+      await expect.poll(status, { timeout: 5_000 }).toBe(before + 1)
+      await other.insertCredential(first)
+      await rival.query('COMMIT')
+      expect(await second).toBe('refused')
+      await rival.end()
+      await store.close()
+      await server.sql('SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+    },
+  )
+
   test('more connections than it gives are waited for', async () => {
     const name = await addUser('pw', 'WITH MAX_USER_CONNECTIONS 5')
     const many = mysql(`${url.replace(/\/\/[^@]*@/, `//${name}:pw@`)}?connections=50`)
@@ -187,7 +259,7 @@ describe('an account that may not make tables', () => {
     await late.migrate()
     const grant = newGrant()
     expect(await late.insertGrant(grant)).toBe(true)
-    await late.purge({ grants: NOW, credentials: NOW, limits: NOW }, 10)
+    await late.purge({ grants: 1, credentials: 1, limits: 1, events: 1, deliveries: 1 }, 10)
     await late.close()
   })
 })

@@ -60,6 +60,8 @@ describe('reading', () => {
       const t = await createListened()
       const token = await collectToken(t, flow)
       const headers = { authorization: `Bearer ${token}` }
+      const first = await t.during(() => t.gate.authenticate(new Request(BASE, { headers })))
+      expect(verbs(first)).toEqual(['SELECT', 'UPDATE', 'INSERT'])
       const uses = [
         async () => expect(await t.gate.authenticate(new Request(BASE, { headers }))).not.toBeNull(),
         async () => expect((await t.fetch('/secured', { headers })).status).toBe(200),
@@ -122,7 +124,7 @@ describe('STO-04 each transition is one guarded statement', () => {
       const decide = await openDecision(t.send, BASE, alice, login)
       const deciding = await t.during(() => decide(decision, door))
       expect(only(deciding, 'grants')).toBe(
-        'update "grants" set "status" = ?, "user_id" = ?, "decided_at" = ? ' +
+        'update "grants" set "status" = ?, "user_id" = ?, "scope" = ?, "tenant" = ?, "decided_address" = ?, "decided_at" = ? ' +
           'where "id" = ? and "status" = ? and "expires_at" > ?',
       )
       expect(ofTable(deciding, 'credentials')).toEqual([])

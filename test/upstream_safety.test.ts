@@ -178,9 +178,9 @@ describe('SES-02 the session that a sign-in makes', () => {
       `pgb_${'A'.repeat(49)}`,
       real.replace('pgb_', 'pgs_'),
       real.toUpperCase(),
-      createSecret(random, 'browser'),
-      createSecret(random, 'session'),
-      createSecret(random, 'api_key'),
+      createSecret(random, 'pg', 'browser'),
+      createSecret(random, 'pg', 'session'),
+      createSecret(random, 'pg', 'api_key'),
     ]
     for (const value of madeUp) {
       const stranger = gate.browser()

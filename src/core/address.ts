@@ -56,6 +56,12 @@ function inRange(bytes: Uint8Array, range: AddressRange): boolean {
   })
 }
 
+/** Tells whether an address is in one of the ranges. */
+export function isInRanges(address: string, ranges: readonly AddressRange[]): boolean {
+  const bytes = parseAddress(address)
+  return bytes !== null && ranges.some((range) => inRange(bytes, range))
+}
+
 const PRIVATE =
   '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 ::/127 fc00::/7 fe80::/10'
     .split(' ')

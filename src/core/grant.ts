@@ -17,18 +17,22 @@ export interface Grant {
   readonly user_code: string | null
   /** Paircode flow: a word and a number shown on both sides. Null in the device flow. */
   readonly match_code: string | null
-  /** Space-separated, as requested; fixed when the person decides. */
+  /** Space-separated, as requested; the person may narrow it, which is final. */
   readonly scope: string
   readonly device_name: string | null
   /** Where the request came from; null when that is not known for sure. */
   readonly remote_address: string | null
   readonly status: GrantStatus
   readonly user_id: string | null
+  /** The organisation that the person chose. */
+  readonly tenant: string | null
   /** Seconds between polls; grows with each `slow_down`. */
   readonly poll_interval: number
   readonly created_at: number
   readonly expires_at: number
   readonly decided_at: number | null
+  /** Where the person was who decided; null when unknown. */
+  readonly decided_address: string | null
   /** The credential this grant was redeemed for, if it was. */
   readonly credential_id: string | null
 }

@@ -9,14 +9,26 @@ export type Refusal =
   /** Over a limit of this caller (`rate_limited`) or of the whole service (`overloaded`); `retry_after` in seconds. */
   | { readonly status: 'rate_limited' | 'overloaded'; readonly retry_after: number }
   | { readonly status: 'not_signed_in' | 'user_disabled' }
+  /** The credential lacks a scope (RFC 6750 section 3.1). */
+  | { readonly status: 'insufficient_scope' }
+  /** The sign-in is older than `maxAuthAgeSeconds` (the word is that of OpenID Connect Core section 3.1.2.6). */
+  | { readonly status: 'login_required' }
+  /** The gateway's `isAllowed` said no. */
+  | { readonly status: 'not_allowed' }
+  /** Outside of `trustedNetworks`. */
+  | { readonly status: 'untrusted_network' }
+  /** The person has as many live credentials of this kind as may be. */
+  | { readonly status: 'too_many_credentials'; readonly max: number }
 
 /** A credential, handed out once. */
 export interface TokenResponse {
   readonly status: 'issued'
   readonly access_token: string
   readonly token_type: 'Bearer'
-  /** Lifetime in seconds. */
+  /** Lifetime of the access token, in seconds. */
   readonly expires_in: number
+  /** Good for one refresh (RFC 6749 section 6); absent when the access token lives as long as the login. */
+  readonly refresh_token?: string
   /** Space-separated; absent when there is none. */
   readonly scope?: string
 }
@@ -44,7 +56,9 @@ export interface ReviewDetails {
   /** Seconds until the request expires. */
   readonly expires_in: number
   readonly scope: string
-  /** Lifetime of the credential to be issued, in seconds. */
+  /** The organisations to choose from; empty when there is nothing to choose. */
+  readonly tenants: readonly { readonly id: string; readonly name: string }[]
+  /** Lifetime of the login, in seconds. */
   readonly lifetime: number
   /** The user code (device flow) or match code (paircode flow); null when the person has to type it. */
   readonly code: string | null
@@ -65,6 +79,10 @@ export type DecideOutcome =
   | { readonly status: 'approved' | 'denied' }
   /** The typed code was not the one in the terminal; nothing was decided. */
   | { readonly status: 'wrong_code' }
+  /** None of the organisations to choose from was chosen; nothing was decided. */
+  | { readonly status: 'tenant_required' }
+  /** The scope is not part of what was asked for, or nothing is left of it; nothing was decided. */
+  | { readonly status: 'scope_required' }
   | ReviewError
 
 // a record, not a list, so that the compiler finds a refusal that is missing here
@@ -78,6 +96,11 @@ const REFUSALS: Readonly<Record<Refusal['status'], true>> = {
   overloaded: true,
   not_signed_in: true,
   user_disabled: true,
+  insufficient_scope: true,
+  login_required: true,
+  not_allowed: true,
+  untrusted_network: true,
+  too_many_credentials: true,
 }
 
 /** Tells whether an outcome is a refusal: the request was not even considered. */

@@ -2,14 +2,17 @@
 
 import type { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { SEED_CLIENT } from '../config.ts'
 import type { Params } from '../core/form.ts'
 import type { Refusal, TokenError, TokenOutcome } from '../core/outcome.ts'
 import { findViewer } from '../flows/browser.ts'
 import { authenticateBearer, bearerToken, describe, revokeToken } from '../flows/credentials.ts'
 import type { Deps } from '../flows/deps.ts'
 import { authorizeDevice, type DeviceAuthorizationResponse, redeemDeviceCode } from '../flows/device.ts'
+import { introspect, isResourceServer } from '../flows/introspection.ts'
 import { type PairStartResponse, redeemVerifier, startPair } from '../flows/paircode.ts'
-import { SEED_CLIENT } from '../options.ts'
+import { refreshLogin } from '../flows/refresh.ts'
+import { DEVICE_GRANT, metadata, REFRESH_GRANT } from './metadata.ts'
 import {
   type AppContext,
   type AppEnv,
@@ -20,8 +23,6 @@ import {
   route,
 } from './route.ts'
 import { findSeedSession, seedCliLogin, seedToken, seedVerifyAuthenticated } from './seeds.ts'
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 interface OAuthError {
   readonly http: ContentfulStatusCode
@@ -79,13 +80,30 @@ function toOAuthError(outcome: TokenError | Refusal): OAuthError {
       return error('access_denied', 'Nobody is signed in', 401)
     case 'user_disabled':
       return error('access_denied', 'This account is disabled', 403)
+    case 'untrusted_network':
+      return error('access_denied', 'Logins may not start from this network', 403)
+    case 'insufficient_scope':
+    case 'login_required':
+    case 'not_allowed':
+    case 'too_many_credentials':
+      return error('access_denied', 'This may not be done', 403)
   }
 }
 
-/** The credentials of HTTP Basic, still encoded; null when another scheme or none is used. */
-function basicCredentials(c: AppContext): string | null {
+/** An id and a password of HTTP Basic; null when they are not what RFC 6749 section 2.3.1 has. */
+type Basic = { readonly id: string; readonly password: string } | null
+
+/** Who tried HTTP Basic, form-urlencoded before base64 (RFC 6749 section 2.3.1); undefined when nobody did. */
+function readBasic(c: AppContext): Basic | undefined {
   const header = c.req.header('authorization') ?? ''
-  return /^basic( |$)/i.test(header) ? header.slice(5).trim() : null
+  if (!/^basic( |$)/i.test(header)) return undefined
+  try {
+    const [, id = '', password = ''] = /^([^:]+):(.*)$/.exec(atob(header.slice(5).trim())) ?? []
+    const decode = (text: string) => decodeURIComponent(text.replaceAll('+', ' '))
+    return id ? { id: decode(id), password: decode(password) } : null
+  } catch {
+    return null
+  }
 }
 
 /** Who tried HTTP Basic is refused in its terms (RFC 6749 section 5.2). */
@@ -96,7 +114,7 @@ function refuseBasic(c: AppContext, description: string): Response {
 
 function answerError(c: AppContext, failure: OAuthError): Response {
   const { http, retry_after, ...body } = failure
-  if (body.error === 'invalid_client' && basicCredentials(c) !== null)
+  if (body.error === 'invalid_client' && readBasic(c) !== undefined)
     return refuseBasic(c, body.error_description)
   if (retry_after !== undefined) c.header('Retry-After', String(retry_after))
   return c.json(body, http)
@@ -126,21 +144,12 @@ export function invalidRequest(
 export const wrongMethod: Handler = (c) =>
   invalidRequest(c, `The method ${c.req.method.slice(0, 16)} is not allowed here`, 405)
 
-/**
- * The client's id from the body, or from HTTP Basic with an empty password as some libraries send it for public
- * clients (RFC 6749 section 2.3.1: form-urlencoded before base64).
- */
+/** The client's id from the body, or from HTTP Basic with an empty password as some libraries send it for public clients. */
 function readClientId(c: AppContext, params: Params): string | null | Response {
   const inBody = params.get('client_id') ?? null
-  const basic = basicCredentials(c)
-  if (basic === null) return inBody
-  try {
-    const [, encoded = ''] = /^([^:]+):$/.exec(atob(basic)) ?? []
-    const id = decodeURIComponent(encoded.replaceAll('+', ' '))
-    if (id !== '' && (inBody === null || inBody === id)) return id
-  } catch {
-    // not base64 or not UTF-8: answered below like any other wrong credentials
-  }
+  const basic = readBasic(c)
+  if (basic === undefined) return inBody
+  if (basic?.password === '' && (inBody === null || inBody === basic.id)) return basic.id
   return refuseBasic(c, 'Clients here are public: they have no password')
 }
 
@@ -160,7 +169,7 @@ async function readClientForm(
 function deviceAuthorization(deps: Deps): Handler {
   return async (c) => {
     // the second seed's own client sends nothing, or `{}` as JSON
-    const isBare = deps.config.seedCompat && basicCredentials(c) === null && (await isBareRequest(c.req.raw))
+    const isBare = deps.config.seedCompat && readBasic(c) === undefined && (await isBareRequest(c.req.raw))
     if (isBare) return answer(c, await authorizeDevice(deps, c.env.caller, { client_id: SEED_CLIENT }))
     const form = await readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
     if (form instanceof Response) return form
@@ -183,20 +192,34 @@ function token(deps: Deps): Handler {
     const { params, clientId } = form
     const grantType =
       params.get('grant_type') ?? (clientId === SEED_CLIENT && deps.config.seedCompat ? DEVICE_GRANT : null)
-    if (grantType === null) return invalidRequest(c, 'The parameter grant_type is missing')
-    if (grantType !== DEVICE_GRANT) {
-      return c.json(
-        { error: 'unsupported_grant_type', error_description: `Only ${DEVICE_GRANT} is supported` },
-        400,
-      )
+    switch (grantType) {
+      case null:
+        return invalidRequest(c, 'The parameter grant_type is missing')
+      case DEVICE_GRANT:
+        return await deviceGrant(deps, c, clientId, params)
+      case REFRESH_GRANT:
+        return await refreshGrant(deps, c, clientId, params)
+      default: {
+        const error_description = `Only ${DEVICE_GRANT} and ${REFRESH_GRANT} are supported`
+        return c.json({ error: 'unsupported_grant_type', error_description }, 400)
+      }
     }
-    const deviceCode = params.get('device_code')
-    if (!deviceCode) return invalidRequest(c, 'The parameter device_code is missing')
-    return answer(
-      c,
-      await redeemDeviceCode(deps, c.env.caller, { client_id: clientId, device_code: deviceCode }),
-    )
   }
+}
+
+/** RFC 8628 section 3.4. */
+async function deviceGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Response> {
+  const device_code = params.get('device_code')
+  if (!device_code) return invalidRequest(c, 'The parameter device_code is missing')
+  return answer(c, await redeemDeviceCode(deps, c.env.caller, { client_id, device_code }))
+}
+
+/** RFC 6749 section 6. */
+async function refreshGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Response> {
+  const refresh_token = params.get('refresh_token')
+  if (!refresh_token) return invalidRequest(c, 'The parameter refresh_token is missing')
+  const request = { client_id, refresh_token, scope: params.get('scope') }
+  return answer(c, await refreshLogin(deps, c.env.caller, request))
 }
 
 function pairStart(deps: Deps): Handler {
@@ -236,31 +259,30 @@ function revocation(deps: Deps): Handler {
   }
 }
 
-/** RFC 8414 section 2. */
-function metadata(deps: Deps): Handler {
-  const { baseUrl, flows, clients } = deps.config
-  const scopes = [...new Set([...clients.values()].flatMap((client) => client.scopes))]
-  const body = {
-    issuer: baseUrl,
-    token_endpoint: `${baseUrl}/oauth/token`,
-    ...(flows.includes('device') && { device_authorization_endpoint: `${baseUrl}/oauth/device/authorize` }),
-    revocation_endpoint: `${baseUrl}/oauth/revoke`,
-    grant_types_supported: flows.includes('device') ? [DEVICE_GRANT] : [],
-    response_types_supported: [],
-    token_endpoint_auth_methods_supported: ['none'],
-    revocation_endpoint_auth_methods_supported: ['none'],
-    ...(scopes.length > 0 && { scopes_supported: scopes }),
+/** RFC 7662, for the resource servers of the options: by HTTP Basic, or by id and secret in the form. */
+function introspection(deps: Deps): Handler {
+  return async (c) => {
+    const params = await readForm(c.req.raw)
+    if (typeof params === 'string') return invalidRequest(c, params)
+    const basic = readBasic(c)
+    const id = basic === undefined ? params.get('client_id') : basic?.id
+    const secret = basic === undefined ? params.get('client_secret') : basic?.password
+    if (!isResourceServer(deps, id ?? '', secret ?? ''))
+      return refuseBasic(c, 'Only resource servers may ask, with their secret')
+    const token = params.get('token')
+    return token
+      ? c.json(await introspect(deps, c.env.caller, token))
+      : invalidRequest(c, 'The parameter token is missing')
   }
-  return (c) => c.json(body)
 }
 
 /** A page for testing a login: who is it? By Bearer credential, by the browser's cookie, or by the gateway's session. */
 function secured(deps: Deps): Handler {
   return async (c) => {
-    const { request } = c.env.caller
-    const hasToken = bearerToken(request) !== null
-    const who = hasToken ? await authenticateBearer(deps, request) : await findSeedSession(deps, request)
-    const user = who?.user ?? (hasToken ? null : await findViewer(deps, request))
+    const { caller } = c.env
+    const hasToken = bearerToken(caller.request) !== null
+    const who = hasToken ? await authenticateBearer(deps, caller) : await findSeedSession(deps, caller)
+    const user = who?.user ?? (hasToken ? null : (await findViewer(deps, caller))?.user)
     if (!user || user.disabled_at !== null) {
       c.header('WWW-Authenticate', `Bearer realm="pairgate"${hasToken ? ', error="invalid_token"' : ''}`)
       return c.text('Not authenticated', 401)
@@ -275,7 +297,7 @@ function secured(deps: Deps): Handler {
 
 /** Adds the OAuth endpoints, the paircode endpoints and the metadata. */
 export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
-  const { basePath, seedCompat } = deps.config
+  const { basePath, seedCompat, resourceServers } = deps.config
   const add = (path: string, methods: Methods) => route(deps, app, path, methods, wrongMethod)
   const wellKnown = '/.well-known/oauth-authorization-server'
   for (const path of new Set([basePath + wellKnown, wellKnown + basePath])) add(path, { GET: metadata(deps) })
@@ -283,6 +305,7 @@ export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
   add(`${basePath}/oauth/device/token`, { POST: token(deps) })
   add(`${basePath}/oauth/token`, { POST: token(deps) })
   add(`${basePath}/oauth/revoke`, { POST: revocation(deps) })
+  if (resourceServers.size > 0) add(`${basePath}/oauth/introspect`, { POST: introspection(deps) })
   add(`${basePath}/cli_login`, {
     POST: pairStart(deps),
     ...(seedCompat && { GET: seedCliLogin(deps), HEAD: undefined }),

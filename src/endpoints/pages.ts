@@ -2,7 +2,9 @@
 
 import type { Hono } from 'hono'
 import type { Deps } from '../flows/deps.ts'
+import { ACCOUNT } from '../pages/layout.tsx'
 import { MESSAGES } from '../pages/message.tsx'
+import { accountAction, accountPage } from './account.tsx'
 import { showMessage } from './page.tsx'
 import { deviceDecision, devicePage, pairDecision, pairPage } from './review.tsx'
 import { type AppEnv, type Handler, type Methods, route } from './route.ts'
@@ -26,6 +28,7 @@ export function addPages(deps: Deps, app: Hono<AppEnv>): void {
     GET: (c) => c.redirect(`${basePath}/device${new URL(c.req.url).search}`, 302),
   })
   add('/pair/:paircode', { GET: pairPage(deps), POST: pairDecision(deps) })
+  add(ACCOUNT.path, { GET: accountPage(deps), POST: accountAction(deps) })
   add('/sign-in', { GET: signInPage(deps) })
   add('/sign-in/dev', { POST: devSignInForm(deps) })
   add('/sign-in/:provider', { GET: providerStart(deps) })

@@ -4,76 +4,93 @@
 /** The endpoints of the review page: shown on GET, decided on POST. @module */
 
 import type { Params } from '../core/form.ts'
-import type { DecideOutcome, Refusal } from '../core/outcome.ts'
-import { requestSite, safeReturnPath } from '../core/same_origin.ts'
+import type { DecideOutcome, Refusal, ReviewDetails } from '../core/outcome.ts'
+import { safeReturnPath } from '../core/same_origin.ts'
 import { decideGrant, type GrantReference, reviewGrant } from '../flows/approval.ts'
-import { findViewer } from '../flows/browser.ts'
-import { getCookie, setCookie } from '../flows/cookies.ts'
+import { findViewer, type Viewer } from '../flows/browser.ts'
+import { scopeList } from '../flows/credentials.ts'
 import type { Deps } from '../flows/deps.ts'
-import { base64url, sign, verifySignature } from '../hash.ts'
 import { EnterCodePage } from '../pages/enter_code.tsx'
-import { MESSAGES, type Message } from '../pages/message.tsx'
-import { ReviewPage } from '../pages/review.tsx'
-import type { User } from '../store.ts'
-import { pageContext, sendToSignIn, showMessage } from './page.tsx'
+import { type ScopeChoice, scopeField } from '../pages/fields.tsx'
+import { MESSAGES, type Message, tooMany } from '../pages/message.tsx'
+import { ReviewPage, type ReviewProblem } from '../pages/review.tsx'
+import { type FormPurpose, formSigner, isOwnForm } from './form_token.ts'
+import { pageContext, sendToFreshSignIn, sendToSignIn, showMessage, tickedScopes } from './page.tsx'
 import { type AppContext, type Handler, readForm, readQuery } from './route.ts'
 
-const FORM_COOKIE_SECONDS = 86_400
-
-/** What a form token is good for: this person, this browser, this request. */
-function tokenParts(user: User, nonce: string, reference: GrantReference): string[] {
-  return [user.issuer, user.subject, nonce, reference.flow, codeIn(reference)]
+function purposeOf(reference: GrantReference): FormPurpose {
+  return [reference.flow, reference.flow === 'device' ? reference.user_code : reference.paircode]
 }
 
-function codeIn(reference: GrantReference): string {
-  return reference.flow === 'device' ? reference.user_code : reference.paircode
+/** The path of the page that shows a request. */
+function reviewPath({ config: { basePath } }: Deps, reference: GrantReference): string {
+  return reference.flow === 'device'
+    ? `${basePath}/device?${new URLSearchParams({ user_code: reference.user_code })}`
+    : `${basePath}/pair/${reference.paircode}`
 }
 
-function formToken(deps: Deps, c: AppContext, user: User, reference: GrantReference): string {
-  const known = getCookie(deps, c.env.caller.request, 'form')
-  const nonce = known ?? base64url(deps.random(16))
-  if (!known) c.header('Set-Cookie', setCookie(deps, 'form', nonce, FORM_COOKIE_SECONDS), { append: true })
-  return sign(deps.config.secrets[0] ?? '', 'form', tokenParts(user, nonce, reference))
+/** What a form said that did not decide, and what was wrong with it, if anything. */
+interface Retry {
+  readonly problem?: ReviewProblem
+  readonly form: Params
 }
 
-function isOwnForm(deps: Deps, c: AppContext, user: User, reference: GrantReference, form: Params): boolean {
-  const nonce = getCookie(deps, c.env.caller.request, 'form')
-  if (!nonce || requestSite(c.req.raw.headers, deps.config.origin) === 'foreign') return false
-  return verifySignature(
-    deps.config.secrets,
-    'form',
-    tokenParts(user, nonce, reference),
-    form.get('form_token') ?? '',
-  )
+/** The scopes that were asked for; all of them are ticked at first. */
+function scopeChoices({ config }: Deps, { scope }: ReviewDetails, retry: Retry | undefined): ScopeChoice[] {
+  return scopeList(scope).map((token) => {
+    const ticked = !retry || retry.form.has(scopeField(token))
+    return { token, words: config.scopes.get(token) ?? token, ticked }
+  })
 }
 
-async function showReview(deps: Deps, c: AppContext, user: User, reference: GrantReference, error?: string) {
-  const review = await reviewGrant(deps, c.env.caller, user, reference)
-  if (review.status !== 'pending') return await showOutcome(deps, c, user, review, reference.flow)
-  const { basePath, scopes } = deps.config
+async function showReview(
+  deps: Deps,
+  c: AppContext,
+  viewer: Viewer,
+  reference: GrantReference,
+  retry?: Retry,
+): Promise<Response> {
+  const { user } = viewer
+  const review = await reviewGrant(deps, c.env.caller, viewer, reference)
+  if (review.status !== 'pending') return await showOutcome(deps, c, viewer, review, reference)
+  const { basePath } = deps.config
   const props = {
     page: pageContext(deps, user),
-    scopes: review.scope ? review.scope.split(' ').map((scope) => scopes[scope] ?? scope) : [],
+    scopes: scopeChoices(deps, review, retry),
     now: deps.now(),
-    action: reference.flow === 'device' ? `${basePath}/device` : `${basePath}/pair/${reference.paircode}`,
+    action: reference.flow === 'device' ? `${basePath}/device` : reviewPath(deps, reference),
     hidden: {
-      form_token: formToken(deps, c, user, reference),
+      form_token: formSigner(deps, c, user)(purposeOf(reference)),
       ...(reference.flow === 'device' && { user_code: reference.user_code }),
     },
+    chosen: retry && { code: retry.form.get('code'), tenant: retry.form.get('tenant') },
+    problem: retry?.problem,
   }
-  return c.html(<ReviewPage {...props} user={user} review={review} error={error} />, error ? 400 : 200)
+  return await c.html(<ReviewPage {...props} user={user} review={review} />, retry?.problem ? 400 : 200)
 }
 
-type PageOutcome = Exclude<DecideOutcome, { status: 'wrong_code' }> | Refusal
+const PROBLEMS = {
+  wrong_code: { field: 'code', text: 'That is not the code in your terminal. Nothing was allowed.' },
+  scope_required: { field: 'scope', text: 'Leave at least one ticked, or deny. Nothing was allowed.' },
+  tenant_required: { field: 'tenant', text: 'Choose one of these. Nothing was allowed.' },
+} as const satisfies Record<string, ReviewProblem>
+
+type PageOutcome = Exclude<DecideOutcome, { status: keyof typeof PROBLEMS }> | Refusal
+
+function hasProblem(outcome: DecideOutcome | Refusal): outcome is { status: keyof typeof PROBLEMS } {
+  return Object.hasOwn(PROBLEMS, outcome.status)
+}
 
 /** The page for each outcome: the one place where it is chosen. */
-function outcomeMessage(outcome: PageOutcome): Message {
+function outcomeMessage(outcome: PageOutcome, flow: GrantReference['flow']): Message {
   switch (outcome.status) {
     case 'approved':
     case 'denied':
     case 'not_found':
     case 'expired':
     case 'user_disabled':
+    case 'untrusted_network':
+    case 'not_allowed':
       return MESSAGES[outcome.status]
     case 'already_decided':
       return outcome.your_decision ? MESSAGES[`already_${outcome.your_decision}`] : MESSAGES.already_decided
@@ -81,11 +98,15 @@ function outcomeMessage(outcome: PageOutcome): Message {
     case 'overloaded':
       return MESSAGES.rate_limited
     case 'not_signed_in':
+    case 'login_required':
       return MESSAGES.sign_in_first
+    case 'too_many_credentials':
+      return tooMany(flow, outcome.max)
     case 'invalid_request':
     case 'invalid_client':
     case 'unauthorized_client':
     case 'invalid_scope':
+    case 'insufficient_scope':
     case 'conflict':
       return MESSAGES.bad_request
   }
@@ -94,39 +115,40 @@ function outcomeMessage(outcome: PageOutcome): Message {
 async function showOutcome(
   deps: Deps,
   c: AppContext,
-  user: User,
+  { user }: Viewer,
   outcome: PageOutcome,
-  flow: GrantReference['flow'],
+  reference: GrantReference,
 ): Promise<Response> {
-  if (outcome.status === 'not_found' && flow === 'device') {
+  if (outcome.status === 'not_found' && reference.flow === 'device') {
     const error = 'That code is not known. Compare it with your terminal, or start again there.'
     return await c.html(<EnterCodePage page={pageContext(deps, user)} error={error} />, 404)
   }
+  if (outcome.status === 'login_required')
+    return await sendToFreshSignIn(deps, c, reviewPath(deps, reference), user)
   if ('retry_after' in outcome) c.header('Retry-After', String(outcome.retry_after))
-  return await showMessage(deps, c, outcomeMessage(outcome), user)
+  return await showMessage(deps, c, outcomeMessage(outcome, reference.flow), user)
 }
 
 async function decide(deps: Deps, c: AppContext, reference: GrantReference, form: Params): Promise<Response> {
   const { caller } = c.env
-  const user = await findViewer(deps, caller.request)
-  if (!user) return await showMessage(deps, c, MESSAGES.foreign_form)
-  if (!isOwnForm(deps, c, user, reference, form))
+  const viewer = await findViewer(deps, caller)
+  if (!viewer) return await showMessage(deps, c, MESSAGES.foreign_form)
+  const { user } = viewer
+  if (!isOwnForm(deps, c, user, purposeOf(reference), form))
     return await showMessage(deps, c, MESSAGES.foreign_form, user)
   const decision = form.get('decision')
+  if (decision === 'none') return await showReview(deps, c, viewer, reference, { form })
   if (decision !== 'allow' && decision !== 'deny')
     return await showMessage(deps, c, MESSAGES.bad_request, user)
-  const status = decision === 'allow' ? 'approved' : 'denied'
-  const outcome = await decideGrant(deps, caller, user, reference, { status, code: form.get('code') })
-  if (outcome.status === 'wrong_code') {
-    return await showReview(
-      deps,
-      c,
-      user,
-      reference,
-      'That is not the code in your terminal. Nothing was allowed.',
-    )
-  }
-  return await showOutcome(deps, c, user, outcome, reference.flow)
+  const outcome = await decideGrant(deps, caller, viewer, reference, {
+    status: decision === 'allow' ? 'approved' : 'denied',
+    code: form.get('code'),
+    scope: tickedScopes(form).join(' '),
+    tenant: form.get('tenant'),
+  })
+  return hasProblem(outcome)
+    ? await showReview(deps, c, viewer, reference, { problem: PROBLEMS[outcome.status], form })
+    : await showOutcome(deps, c, viewer, outcome, reference)
 }
 
 /** The path that was asked for, to come back to. */
@@ -140,11 +162,11 @@ export function devicePage(deps: Deps): Handler {
   return async (c) => {
     const query = readQuery(c.req.raw)
     if (typeof query === 'string') return await showMessage(deps, c, MESSAGES.bad_request)
-    const user = await findViewer(deps, c.env.caller.request)
-    if (!user) return await sendToSignIn(deps, c, ownPath(deps, c))
+    const viewer = await findViewer(deps, c.env.caller)
+    if (!viewer) return await sendToSignIn(deps, c, ownPath(deps, c))
     const userCode = query.get('user_code')
-    if (!userCode) return c.html(<EnterCodePage page={pageContext(deps, user)} />)
-    return await showReview(deps, c, user, { flow: 'device', user_code: userCode })
+    if (!userCode) return c.html(<EnterCodePage page={pageContext(deps, viewer.user)} />)
+    return await showReview(deps, c, viewer, { flow: 'device', user_code: userCode })
   }
 }
 
@@ -163,9 +185,9 @@ const pairReference = (c: AppContext) => ({ flow: 'pair', paircode: c.req.param(
 /** `GET /pair/{paircode}`: shows the request. */
 export function pairPage(deps: Deps): Handler {
   return async (c) => {
-    const user = await findViewer(deps, c.env.caller.request)
-    return user
-      ? await showReview(deps, c, user, pairReference(c))
+    const viewer = await findViewer(deps, c.env.caller)
+    return viewer
+      ? await showReview(deps, c, viewer, pairReference(c))
       : await sendToSignIn(deps, c, ownPath(deps, c))
   }
 }

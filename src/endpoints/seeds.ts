@@ -6,16 +6,16 @@
  * @module
  */
 
+import { SEED_CLIENT } from '../config.ts'
 import { requestSite } from '../core/same_origin.ts'
 import { decideGrant } from '../flows/approval.ts'
 import { findViewer } from '../flows/browser.ts'
 import { collect } from '../flows/collect.ts'
 import { getCookie, setCookie } from '../flows/cookies.ts'
 import { type Authenticated, verifySecret } from '../flows/credentials.ts'
-import type { Deps } from '../flows/deps.ts'
+import type { Caller, Deps } from '../flows/deps.ts'
 import { startPair } from '../flows/paircode.ts'
 import { s256 } from '../hash.ts'
-import { SEED_CLIENT } from '../options.ts'
 import { type AppContext, type Handler, readForm, readQuery } from './route.ts'
 
 /** The seed's client waits 180 s and polls each second. */
@@ -62,7 +62,7 @@ export function seedToken(deps: Deps): Handler {
       case 'slow_down':
         return c.text('')
       case 'issued': {
-        const who = await verifySecret(deps, outcome.access_token, ['session'])
+        const who = await verifySecret(deps, c.env.caller, outcome.access_token, ['session'])
         c.header('Set-Cookie', setCookie(deps, 'seed', outcome.access_token, outcome.expires_in))
         return c.text(who?.user.subject ?? '')
       }
@@ -80,11 +80,11 @@ export function seedVerifyAuthenticated(deps: Deps): Handler {
       return c.json({ detail: 'Cross-origin request' }, 403)
     const form = await readForm(c.req.raw)
     const userCode = typeof form === 'string' ? undefined : form.get('user_code')
-    const user = await findViewer(deps, c.env.caller.request)
-    if (!user) return c.json({ detail: 'Authentication required' }, 401)
+    const viewer = await findViewer(deps, c.env.caller)
+    if (!viewer) return c.json({ detail: 'Authentication required' }, 401)
     if (!userCode) return c.json({ detail: 'The parameter user_code is missing' }, 400)
     const reference = { flow: 'device', user_code: userCode } as const
-    const outcome = await decideGrant(deps, c.env.caller, user, reference, {
+    const outcome = await decideGrant(deps, c.env.caller, viewer, reference, {
       status: 'approved',
       code: userCode,
     })
@@ -97,6 +97,12 @@ export function seedVerifyAuthenticated(deps: Deps): Handler {
         return c.json({ detail: 'Too many wrong codes' }, 429)
       case 'user_disabled':
         return c.json({ detail: 'This account is disabled' }, 403)
+      case 'login_required':
+        return c.json({ detail: 'Authentication required' }, 401)
+      case 'not_allowed':
+      case 'untrusted_network':
+      case 'too_many_credentials':
+        return c.json({ detail: 'This device may not be authorized' }, 403)
       default:
         return c.json({ detail: 'The device code is invalid or has expired.' }, 400)
     }
@@ -104,7 +110,7 @@ export function seedVerifyAuthenticated(deps: Deps): Handler {
 }
 
 /** Who the first seed's cookie belongs to. */
-export async function findSeedSession(deps: Deps, request: Request): Promise<Authenticated | null> {
-  const cookie = deps.config.seedCompat ? getCookie(deps, request, 'seed') : null
-  return cookie ? await verifySecret(deps, cookie, ['session']) : null
+export async function findSeedSession(deps: Deps, caller: Caller): Promise<Authenticated | null> {
+  const cookie = deps.config.seedCompat ? getCookie(deps, caller.request, 'seed') : null
+  return cookie ? await verifySecret(deps, caller, cookie, ['session']) : null
 }

@@ -4,7 +4,7 @@
 /** The endpoints of signing in and out. @module */
 
 import { requestSite, safeReturnPath } from '../core/same_origin.ts'
-import { devSignIn, findViewer, type SignInStep, signOut } from '../flows/browser.ts'
+import { devSignIn, findViewer, isSignInOld, type SignInStep, signOut } from '../flows/browser.ts'
 import type { Deps } from '../flows/deps.ts'
 import { finishSignIn, type SignInFailed, startSignIn } from '../flows/sign_in.ts'
 import { MESSAGES, type Message } from '../pages/message.tsx'
@@ -29,7 +29,8 @@ export function signInPage(deps: Deps): Handler {
     const query = readQuery(c.req.raw)
     if (typeof query === 'string') return await showMessage(deps, c, MESSAGES.bad_request)
     const next = safeReturnPath(query.get('next'), deps.config.baseUrl)
-    if (await findViewer(deps, c.env.caller.request)) return c.redirect(next, 303)
+    const viewer = await findViewer(deps, c.env.caller)
+    if (viewer && !isSignInOld(deps, viewer)) return c.redirect(next, 303)
     return deps.config.identify ? await sendToSignIn(deps, c, next) : await showSignIn(deps, c, next)
   }
 }

@@ -1,25 +1,29 @@
 /** Allow and Deny: what a signed-in person is shown, and the one decision that is final. @module */
 
+import { type Client, SEED_CLIENT } from '../config.ts'
 import { sameNetwork } from '../core/address.ts'
 import { type Grant, grantState } from '../core/grant.ts'
 import { sameMatchCode } from '../core/match_code.ts'
 import type { DecideOutcome, Refusal, ReviewDetails, ReviewError } from '../core/outcome.ts'
 import { formatUserCode, normalizeUserCode } from '../core/user_code.ts'
 import { paircodeHash } from '../hash.ts'
-import { SEED_CLIENT } from '../options.ts'
 import type { User } from '../store.ts'
-import { credentialSeconds } from './collect.ts'
+import { isAllowed, KIND, loginSeconds, mostCredentials } from './access.ts'
+import { isSignInOld, type Viewer } from './browser.ts'
+import { scopeList } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import {
   guessingLimit,
   recordLimitHit,
+  recordRefusal,
   releaseLimits,
   releasePending,
   retryAfter,
   takeLimits,
   wrongCodeLimits,
 } from './limits.ts'
+import { isTrustedNetwork } from './start.ts'
 
 /** What names a request on the person's side: the code they typed, or the paircode of their link. */
 export type GrantReference =
@@ -61,10 +65,9 @@ async function judgeCode<T>(
 async function findPending(
   deps: Deps,
   caller: Caller,
-  user: User | null,
+  user: User,
   reference: GrantReference,
 ): Promise<Grant | ReviewError | Refusal> {
-  if (!user) return { status: 'not_signed_in' }
   if (user.disabled_at !== null) return { status: 'user_disabled' }
   let found: Grant | Refusal | null
   if (reference.flow === 'device') {
@@ -91,17 +94,39 @@ function codeOf(grant: Grant): string {
   return grant.user_code ? formatUserCode(grant.user_code) : (grant.match_code ?? '')
 }
 
+/** Why a person may not allow anything of this client now, whatever they would choose; null when they may. */
+async function findObstacle(
+  deps: Deps,
+  caller: Caller,
+  viewer: Viewer,
+  client: Client,
+  flow: Grant['flow'],
+): Promise<Refusal | null> {
+  const { user } = viewer
+  if (!isTrustedNetwork(client, caller.remoteAddress)) {
+    await recordRefusal(deps, caller, 'untrusted_network', { user, client_id: client.id })
+    return { status: 'untrusted_network' }
+  }
+  if (isSignInOld(deps, viewer)) return { status: 'login_required' }
+  const max = mostCredentials(deps, KIND[flow])
+  const count = await deps.store.countCredentials(user.id, KIND[flow], deps.now())
+  return count < max ? null : { status: 'too_many_credentials', max }
+}
+
 /** Shows a request to the person who may decide it. Only wrong codes leave a trace. */
 export async function reviewGrant(
   deps: Deps,
   caller: Caller,
-  user: User | null,
+  viewer: Viewer | null,
   reference: GrantReference,
 ): Promise<ReviewDetails | ReviewError | Refusal> {
-  const grant = await findPending(deps, caller, user, reference)
+  if (!viewer) return { status: 'not_signed_in' }
+  const grant = await findPending(deps, caller, viewer.user, reference)
   if (!('flow' in grant)) return grant
   const client = deps.config.clients.get(grant.client_id)
   if (!client) return { status: 'not_found' }
+  const obstacle = await findObstacle(deps, caller, viewer, client, grant.flow)
+  if (obstacle) return obstacle
   const codeRequired = needsTypedCode(grant, caller)
   return {
     status: 'pending',
@@ -113,7 +138,8 @@ export async function reviewGrant(
     started_at: Math.floor(grant.created_at / 1000),
     expires_in: Math.ceil((grant.expires_at - deps.now()) / 1000),
     scope: grant.scope,
-    lifetime: credentialSeconds(deps, grant.flow, client),
+    tenants: viewer.tenants,
+    lifetime: loginSeconds(deps, grant.flow, client, grant.scope),
     code: codeRequired ? null : codeOf(grant),
     code_in_terminal: hasCodeInTerminal(grant),
     code_required: codeRequired,
@@ -150,27 +176,80 @@ async function checkTypedCode(
   return 'flow' in judged ? null : judged
 }
 
-/**
- * Records the person's decision. The first one is final.
- *
- * @param decision.code What the person read in the terminal; needed to allow when networks differ.
- */
+/** What a person says with Allow or Deny. */
+export interface Choice {
+  readonly status: 'approved' | 'denied'
+  /** What they read in the terminal; needed to allow when networks differ. */
+  readonly code?: string | undefined
+  /** What of the requested scope they grant, separated by spaces. Default: all of it. */
+  readonly scope?: string | undefined
+  /** The organisation they chose; needed to allow when there are several. */
+  readonly tenant?: string | undefined
+}
+
+type Granted = { readonly scope: string; readonly tenant: string | null }
+
+/** What is left of the scope, for which tenant; or why that cannot be. */
+function readChoice(
+  grant: Grant,
+  { tenants }: Viewer,
+  choice: Choice,
+): Granted | { status: 'tenant_required' | 'scope_required' } {
+  const asked = scopeList(grant.scope)
+  const kept = choice.scope === undefined ? asked : scopeList(choice.scope)
+  const isPart = kept.every((token) => asked.includes(token)) && (kept.length > 0 || asked.length === 0)
+  if (!isPart) return { status: 'scope_required' }
+  const wanted = choice.tenant ?? (tenants.length === 1 ? tenants[0]?.id : undefined)
+  const tenant = tenants.find(({ id }) => id === wanted)
+  if (tenants.length > 0 ? !tenant : wanted !== undefined) return { status: 'tenant_required' }
+  return { scope: asked.filter((token) => kept.includes(token)).join(' '), tenant: tenant?.id ?? null }
+}
+
+/** Checks all that stands between a person and Allow, and what they chose. */
+async function checkApproval(
+  deps: Deps,
+  caller: Caller,
+  viewer: Viewer,
+  grant: Grant,
+  choice: Choice,
+): Promise<Granted | DecideOutcome | Refusal> {
+  const { user } = viewer
+  const client = deps.config.clients.get(grant.client_id)
+  if (!client) return { status: 'not_found' }
+  const obstacle =
+    (await findObstacle(deps, caller, viewer, client, grant.flow)) ??
+    (await checkTypedCode(deps, caller, user, grant, choice.code))
+  if (obstacle) return obstacle
+  const granted = readChoice(grant, viewer, choice)
+  if ('status' in granted) return granted
+  const { client_id } = grant
+  if (await isAllowed(deps, user, { client_id, ...granted })) return granted
+  await recordEvent(deps, caller, 'refused', { user, client_id, grant_id: grant.id, detail: 'not_allowed' })
+  return { status: 'not_allowed' }
+}
+
+/** Records the person's decision. The first one is final. Denying is always possible. */
 export async function decideGrant(
   deps: Deps,
   caller: Caller,
-  user: User | null,
+  viewer: Viewer | null,
   reference: GrantReference,
-  decision: { status: 'approved' | 'denied'; code?: string | undefined },
+  choice: Choice,
 ): Promise<DecideOutcome | Refusal> {
+  if (!viewer) return { status: 'not_signed_in' }
+  const { user } = viewer
   const grant = await findPending(deps, caller, user, reference)
   if (!('flow' in grant)) return grant
-  if (!user) return { status: 'not_signed_in' }
-  const { status, code } = decision
-  const wrong = status === 'approved' ? await checkTypedCode(deps, caller, user, grant, code) : null
-  if (wrong) return wrong
+  const { status } = choice
+  const granted =
+    status === 'approved'
+      ? await checkApproval(deps, caller, viewer, grant, choice)
+      : { scope: grant.scope, tenant: null }
+  if ('status' in granted) return granted
   const now = deps.now()
   await deps.store.upsertUser(user, now)
-  if (!(await deps.store.decideGrant({ grant_id: grant.id, status, user_id: user.id, now }))) {
+  const decision = { grant_id: grant.id, status, user_id: user.id, ...granted, now }
+  if (!(await deps.store.decideGrant({ ...decision, decided_address: caller.remoteAddress }))) {
     if (grant.expires_at <= now) return { status: 'expired' }
     return alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
   }

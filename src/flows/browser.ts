@@ -1,11 +1,11 @@
 /** Who is at the browser: the gateway's session or pairgate's own, its start and its end, and the dev sign-in. @module */
 
 import { safeReturnPath } from '../core/same_origin.ts'
-import { createSecret, secretHint } from '../core/secret.ts'
+import { createSecret, secretHint, secretKind } from '../core/secret.ts'
 import { cleanLabel } from '../core/text.ts'
 import { PairgateError } from '../errors.ts'
 import { base64url, sha256Hex } from '../hash.ts'
-import type { Identity } from '../options.ts'
+import type { Identity, Tenant } from '../options.ts'
 import type { ProviderIdentity } from '../providers.ts'
 import type { User } from '../store.ts'
 import { getCookie, setCookie } from './cookies.ts'
@@ -46,18 +46,52 @@ function toUser(identity: Identity & { issuer: string }): Omit<User, 'disabled_a
   }
 }
 
+/** A person at a browser. */
+export interface Viewer {
+  readonly user: User
+  /** The organisations that a credential may be for. */
+  readonly tenants: readonly { readonly id: string; readonly name: string }[]
+  /** When they signed in, in epoch milliseconds; null when the gateway does not say. */
+  readonly authTime: number | null
+  /** This browser's own credential; null when the gateway vouches. */
+  readonly credentialId: string | null
+}
+
+function toTenants(tenants: readonly Tenant[]): Viewer['tenants'] {
+  for (const { id } of tenants) {
+    if (typeof id !== 'string' || id === '' || id.length > 255 || !id.isWellFormed())
+      throw new PairgateError('ERR_PAIRGATE_SIGN_IN', 'A tenant must have an id of 1-255 characters')
+  }
+  return tenants.map(({ id, name }) => ({ id, name: cleanLabel(name) ?? id }))
+}
+
 /** Tells who is signed in at this browser: the gateway's session says it, or our own cookie; null for nobody. */
-export async function findViewer(deps: Deps, request: Request): Promise<User | null> {
+export async function findViewer(deps: Deps, caller: Caller): Promise<Viewer | null> {
   const { identify, baseUrl } = deps.config
   if (identify) {
-    const identity = await identify(request)
+    const identity = await identify(caller.request)
     if (!identity) return null
     const user = toUser({ ...identity, issuer: identity.issuer ?? baseUrl })
     const known = await deps.store.findUser(user.id)
-    return { ...user, disabled_at: known?.disabled_at ?? null }
+    return {
+      user: { ...user, disabled_at: known?.disabled_at ?? null },
+      tenants: toTenants(identity.tenants ?? []),
+      authTime: identity.auth_time === undefined ? null : identity.auth_time * 1000,
+      credentialId: null,
+    }
   }
-  const cookie = getCookie(deps, request, 'session')
-  return cookie ? ((await verifySecret(deps, cookie, ['browser']))?.user ?? null) : null
+  const cookie = getCookie(deps, caller.request, 'session')
+  const who = cookie ? await verifySecret(deps, caller, cookie, ['browser']) : null
+  if (!who) return null
+  const { created_at: authTime, id: credentialId } = who.credential
+  return { user: who.user, tenants: [], authTime, credentialId }
+}
+
+/** Tells whether a person signed in too long ago for what matters (`maxAuthAgeSeconds`). */
+export function isSignInOld(deps: Deps, { authTime }: Pick<Viewer, 'authTime'>): boolean {
+  const { maxAuthAgeSeconds } = deps.config
+  if (maxAuthAgeSeconds === undefined) return false
+  return authTime === null || deps.now() - authTime > maxAuthAgeSeconds * 1000
 }
 
 /** Signs a browser in: a fresh secret each time, and the end of the one it had. */
@@ -72,7 +106,7 @@ export async function startBrowserSession(
   await deps.store.upsertUser(user, now)
   if ((await deps.store.findUser(user.id))?.disabled_at != null) return { status: 'user_disabled' }
   await endBrowserSession(deps, caller)
-  const secret = createSecret(deps.random, 'browser')
+  const secret = createSecret(deps.random, deps.config.secretPrefix, 'browser')
   const id = base64url(deps.random(16))
   await deps.store.insertCredential({
     id,
@@ -84,9 +118,14 @@ export async function startBrowserSession(
     hint: secretHint(secret),
     name: 'Browser',
     scope: '',
+    tenant: null,
     remote_address: caller.remoteAddress,
+    approved_address: null,
     created_at: now,
     expires_at: now + deps.config.browserSeconds * 1000,
+    access_expires_at: null,
+    family_hash: null,
+    refresh_hash: null,
   })
   await recordEvent(deps, caller, 'signed_in', { user, credential_id: id })
   return { location: next, cookies: [setCookie(deps, 'session', secret, deps.config.browserSeconds)] }
@@ -94,7 +133,9 @@ export async function startBrowserSession(
 
 async function endBrowserSession(deps: Deps, caller: Caller): Promise<void> {
   const cookie = getCookie(deps, caller.request, 'session')
-  if (cookie) await endCredential(deps, caller, cookie)
+  if (!cookie || secretKind(deps.config.secretPrefix, cookie) !== 'browser') return
+  const found = await deps.store.findCredential(sha256Hex(cookie))
+  if (found) await endCredential(deps, caller, found)
 }
 
 /** Signs the browser out, on the server too. */

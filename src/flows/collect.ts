@@ -1,22 +1,15 @@
 /** Collecting a credential: the poll of both flows, from the shown secret to the one answer that carries a token. @module */
 
+import type { Client } from '../config.ts'
 import { decidePoll, type Flow, type Grant } from '../core/grant.ts'
-import type { Refusal, TokenOutcome } from '../core/outcome.ts'
-import { type CredentialKind, createSecret, secretHint } from '../core/secret.ts'
+import type { Refusal, TokenOutcome, TokenResponse } from '../core/outcome.ts'
+import { createFamily, createRefreshToken, createSecret, secretHint } from '../core/secret.ts'
 import { formatUserCode } from '../core/user_code.ts'
 import { base64url, sha256Hex } from '../hash.ts'
-import type { Client } from '../options.ts'
+import { isAllowed, isRefreshable, KIND, loginSeconds, mostCredentials } from './access.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { findClient } from './start.ts'
-
-/** What each flow ends in. */
-const KIND = { device: 'api_key', pair: 'session' } as const satisfies Record<Flow, CredentialKind>
-
-/** Lifetime of the credential that a flow ends in, for a client; seconds. */
-export function credentialSeconds(deps: Deps, flow: Flow, client: Client): number {
-  return flow === 'device' ? client.keySeconds : deps.config.sessionSeconds
-}
 
 function credentialName(grant: Grant, client: Client): string {
   const name = grant.device_name ?? client.keyName
@@ -29,33 +22,83 @@ async function refuseReplay(deps: Deps, caller: Caller, grant: Grant): Promise<T
   return { status: 'invalid_grant' }
 }
 
+/** Records why an approved grant brings no credential, and says it as RFC 8628 section 3.5 does. */
+async function refuse(deps: Deps, caller: Caller, grant: Grant, detail: string): Promise<TokenOutcome> {
+  const { id: grant_id, client_id, user_id } = grant
+  await recordEvent(deps, caller, 'refused', { grant_id, client_id, user_id, detail })
+  return { status: 'access_denied' }
+}
+
+/** Finds out why the statement's guard did not hold although the grant was approved. */
+async function explainRefusal(deps: Deps, caller: Caller, grant: Grant, now: number): Promise<TokenOutcome> {
+  if (grant.expires_at <= now) return { status: 'expired_token' }
+  const user = await deps.store.findUser(grant.user_id ?? '')
+  const isDisabled = user?.disabled_at != null
+  return await refuse(deps, caller, grant, isDisabled ? 'user_disabled' : 'too_many_credentials')
+}
+
+/** The secrets of a new login, and what is stored of them. */
+function createTokens(deps: Deps, kind: 'session' | 'api_key', expiresAt: number, refreshable: boolean) {
+  const { random, config } = deps
+  const access = createSecret(random, config.secretPrefix, kind)
+  const stored = { secret_hash: sha256Hex(access), hint: secretHint(access), expires_at: expiresAt }
+  const none = { access_expires_at: null, family_hash: null, refresh_hash: null }
+  if (!refreshable) return { access, refresh: null, stored: { ...stored, ...none } }
+  const family = createFamily(random)
+  const refresh = createRefreshToken(random, config.secretPrefix, family)
+  const access_expires_at = Math.min(expiresAt, deps.now() + config.accessSeconds * 1000)
+  const hashes = { family_hash: sha256Hex(family), refresh_hash: sha256Hex(refresh) }
+  return { access, refresh, stored: { ...stored, ...hashes, access_expires_at } }
+}
+
 async function issue(deps: Deps, caller: Caller, grant: Grant, client: Client): Promise<TokenOutcome> {
   const now = deps.now()
-  const seconds = credentialSeconds(deps, grant.flow, client)
-  const secret = createSecret(deps.random, KIND[grant.flow])
+  if (deps.config.isAllowed) {
+    const user = await deps.store.findUser(grant.user_id ?? '')
+    if (!user || !(await isAllowed(deps, user, grant)))
+      return await refuse(deps, caller, grant, 'not_allowed')
+  }
+  const kind = KIND[grant.flow]
+  const expiresAt = now + loginSeconds(deps, grant.flow, client, grant.scope) * 1000
+  const { access, refresh, stored } = createTokens(deps, kind, expiresAt, isRefreshable(client, grant.scope))
   const id = base64url(deps.random(16))
   const result = await deps.store.issueCredential({
     credential: {
+      ...stored,
       id,
-      kind: KIND[grant.flow],
-      secret_hash: sha256Hex(secret),
-      hint: secretHint(secret),
+      kind,
       name: credentialName(grant, client),
       remote_address: caller.remoteAddress,
-      expires_at: now + seconds * 1000,
     },
     secret_hash: grant.secret_hash,
     client_id: client.id,
     flow: grant.flow,
+    max: mostCredentials(deps, kind),
     now,
   })
   if (result === 'already_issued') return await refuseReplay(deps, caller, grant)
-  // the guard did not hold although the grant is approved: it expired this instant, or its user was disabled
-  if (result === 'refused') return { status: grant.expires_at > now ? 'access_denied' : 'expired_token' }
+  if (result === 'refused') return await explainRefusal(deps, caller, grant, now)
   const about = { user_id: grant.user_id, client_id: client.id, grant_id: grant.id, credential_id: id }
   await recordEvent(deps, caller, 'issued', about)
-  const scope = grant.scope ? { scope: grant.scope } : {}
-  return { status: 'issued', access_token: secret, token_type: 'Bearer', expires_in: seconds, ...scope }
+  const end = stored.access_expires_at ?? expiresAt
+  return tokenResponse({ access, refresh, scope: grant.scope, seconds: Math.floor((end - now) / 1000) })
+}
+
+/** A credential as the token endpoints answer it (RFC 6749 section 5.1). */
+export function tokenResponse(tokens: {
+  access: string
+  refresh: string | null
+  scope: string
+  seconds: number
+}): TokenResponse {
+  return {
+    status: 'issued',
+    access_token: tokens.access,
+    token_type: 'Bearer',
+    expires_in: tokens.seconds,
+    ...(tokens.refresh !== null && { refresh_token: tokens.refresh }),
+    ...(tokens.scope && { scope: tokens.scope }),
+  }
 }
 
 /**

@@ -1,9 +1,10 @@
 /** Credentials in use: who is it, and the end of one. @module */
 
+import { isSecretGood, secondsLeft } from '../core/credential.ts'
 import type { Refusal } from '../core/outcome.ts'
-import { type CredentialKind, secretKind } from '../core/secret.ts'
+import { type CredentialKind, familyOf, secretKind } from '../core/secret.ts'
 import { sha256Hex } from '../hash.ts'
-import type { Credential, User } from '../store.ts'
+import type { Credential, CredentialWithUser, User } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 
@@ -17,6 +18,37 @@ export interface Authenticated {
 /** Uses closer together than this are not written down; milliseconds. */
 const TOUCH_EVERY = 60_000
 
+/** How long a credential may be unused; milliseconds. */
+export function idleTime({ config }: Deps, credential: Pick<Credential, 'kind' | 'family_hash'>): number {
+  if (credential.kind === 'browser') return config.browserIdleSeconds * 1000
+  const mayIdle = credential.kind === 'api_key' && credential.family_hash === null
+  return mayIdle ? Number.POSITIVE_INFINITY : config.sessionIdleSeconds * 1000
+}
+
+/** A scope as a list. */
+export function scopeList(scope: string): string[] {
+  return scope ? scope.split(' ') : []
+}
+
+async function noteFirstUse(deps: Deps, caller: Caller, { credential, user }: CredentialWithUser) {
+  const use = { now: deps.now(), address: caller.remoteAddress }
+  if (!(await deps.store.noteFirstUse(credential.id, use))) return
+  const { client_id, id: credential_id } = credential
+  await recordEvent(deps, caller, 'first_used', { user, client_id, credential_id })
+}
+
+/** Notes a use, after the answer: the first one, and then at most one a minute. */
+function noteUse(deps: Deps, caller: Caller, found: CredentialWithUser, now: number): void {
+  const { credential } = found
+  if (credential.first_used_at === null && credential.kind !== 'browser') {
+    deps.defer(noteFirstUse(deps, caller, found))
+    return
+  }
+  if (now - credential.last_used_at < TOUCH_EVERY) return
+  const use = { now, before: now - TOUCH_EVERY, address: caller.remoteAddress }
+  deps.defer(deps.store.touchCredential(credential.id, use))
+}
+
 /**
  * Verifies a credential: one SELECT, and none at all for what has not even the form of one.
  *
@@ -24,22 +56,21 @@ const TOUCH_EVERY = 60_000
  */
 export async function verifySecret(
   deps: Deps,
+  caller: Caller,
   secret: string,
   kinds: readonly CredentialKind[],
 ): Promise<Authenticated | null> {
-  const kind = secretKind(secret)
-  if (!kind || !kinds.includes(kind)) return null
-  const found = await deps.store.findCredential(sha256Hex(secret))
+  const kind = secretKind(deps.config.secretPrefix, secret)
+  if (!kind || kind === 'refresh_token' || !kinds.includes(kind)) return null
+  const hash = sha256Hex(secret)
+  const found = await deps.store.findCredential(hash)
   if (!found || found.credential.kind !== kind) return null
   const { credential, user } = found
   const now = deps.now()
-  if (credential.revoked_at !== null || credential.expires_at <= now || user.disabled_at !== null) return null
-  const idle = kind === 'browser' ? deps.config.browserIdleSeconds * 1000 : Number.POSITIVE_INFINITY
-  if (now - credential.last_used_at >= idle) return null
-  if (now - credential.last_used_at >= TOUCH_EVERY) {
-    deps.defer(deps.store.touchCredential(credential.id, now, now - TOUCH_EVERY))
-  }
-  return { user, credential, scopes: credential.scope ? credential.scope.split(' ') : [] }
+  if (user.disabled_at !== null || !isSecretGood(credential, hash, now, idleTime(deps, credential)))
+    return null
+  noteUse(deps, caller, found, now)
+  return { user, credential, scopes: scopeList(credential.scope) }
 }
 
 /** What a credential tells its holder about itself; plain JSON, `expires_in` in seconds. */
@@ -53,7 +84,8 @@ export function describe(deps: Deps, { user, credential }: Authenticated) {
     client_id: credential.client_id,
     credential_name: credential.name,
     scope: credential.scope,
-    expires_in: Math.max(0, Math.floor((credential.expires_at - deps.now()) / 1000)),
+    tenant: credential.tenant,
+    expires_in: secondsLeft(credential, deps.now()),
   }
 }
 
@@ -63,13 +95,23 @@ export function bearerToken(request: Request): string | null {
 }
 
 /** Tells who a request's Bearer credential belongs to: a CLI's session or an API key. */
-export async function authenticateBearer(deps: Deps, request: Request): Promise<Authenticated | null> {
-  const token = bearerToken(request)
-  return token === null ? null : await verifySecret(deps, token, ['session', 'api_key'])
+export async function authenticateBearer(deps: Deps, caller: Caller): Promise<Authenticated | null> {
+  const token = bearerToken(caller.request)
+  return token === null ? null : await verifySecret(deps, caller, token, ['session', 'api_key'])
+}
+
+/** Finds the credential that a token, of whichever sort, belongs to. */
+async function findByToken(deps: Deps, token: string): Promise<CredentialWithUser | null> {
+  const kind = secretKind(deps.config.secretPrefix, token)
+  if (kind === null) return null
+  return kind === 'refresh_token'
+    ? await deps.store.findFamily(sha256Hex(familyOf(token)))
+    : await deps.store.findCredential(sha256Hex(token))
 }
 
 /**
- * Ends the credential that `token` is (RFC 7009). An unknown one, or another client's, is no error and nothing happens.
+ * Ends the login that `token` belongs to, with all of its tokens (RFC 7009). An unknown token, or another client's, is
+ * no error and nothing happens. A key that a person made by hand belongs to no client: any may end it that has it.
  */
 export async function revokeToken(
   deps: Deps,
@@ -77,28 +119,21 @@ export async function revokeToken(
   revocation: { token: string; client_id: string },
 ): Promise<{ status: 'revoked' } | Refusal> {
   if (!deps.config.clients.has(revocation.client_id)) return { status: 'invalid_client' }
-  const kind = secretKind(revocation.token)
-  if (kind === null || kind === 'browser') return { status: 'revoked' }
-  await endCredential(deps, caller, revocation.token, revocation.client_id)
+  const found = await findByToken(deps, revocation.token)
+  const isOwn = found?.credential.client_id === revocation.client_id || found?.credential.client_id === null
+  if (found && isOwn && found.credential.kind !== 'browser') await endCredential(deps, caller, found)
   return { status: 'revoked' }
 }
 
-/** Ends one credential by its secret; of one client only, when that is given. */
+/** Ends one credential. False when it was over before. */
 export async function endCredential(
   deps: Deps,
-  caller: Caller,
-  secret: string,
-  clientId?: string,
-): Promise<void> {
-  const hash = sha256Hex(secret)
-  const found = await deps.store.findCredential(hash)
-  const ofClient = clientId === undefined ? {} : { client_id: clientId }
-  if (!found || !(await deps.store.revokeCredential({ secret_hash: hash, ...ofClient }, deps.now()))) return
-  const { credential, user } = found
-  const type = credential.kind === 'browser' ? 'signed_out' : 'revoked'
-  await recordEvent(deps, caller, type, {
-    user,
-    client_id: credential.client_id,
-    credential_id: credential.id,
-  })
+  caller: Caller | null,
+  { credential, user }: CredentialWithUser,
+): Promise<boolean> {
+  const { id, client_id, kind } = credential
+  if (!(await deps.store.revokeCredential({ id, user_id: user.id }, deps.now()))) return false
+  const type = kind === 'browser' ? 'signed_out' : 'revoked'
+  await recordEvent(deps, caller, type, { user, client_id, credential_id: id })
+  return true
 }

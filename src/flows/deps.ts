@@ -1,9 +1,9 @@
 /** What every flow is given: the outside world, so that flows themselves have no clock, no chance and no globals. @module */
 
+import type { Config } from '../config.ts'
 import { clientAddress } from '../core/address.ts'
 import type { Random } from '../core/text.ts'
 import { base64url } from '../hash.ts'
-import type { Config } from '../options.ts'
 import type { Store } from '../store.ts'
 import type { Recent } from './recent.ts'
 

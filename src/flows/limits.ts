@@ -3,6 +3,7 @@
 import { addressBucket } from '../core/address.ts'
 import type { Flow, Grant } from '../core/grant.ts'
 import { bucketAt, bucketLength, type Limit, oldestBucket } from '../core/limit.ts'
+import type { EventType } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
 import { type EventSubject, recordEvent } from './events.ts'
 
@@ -20,17 +21,34 @@ export async function takeLimits(deps: Deps, limits: readonly Limit[], now: numb
   return null
 }
 
-/** Records that a limit was hit: once a minute, so that whoever hammers it does not fill the audit trail too. */
-export async function recordLimitHit(
+/** Records what a stranger can make happen at will: once a minute, so that it does not fill the audit trail. */
+async function recordSometimes(
   deps: Deps,
   caller: Caller,
-  limit: Limit,
-  about: EventSubject,
+  type: EventType,
+  about: EventSubject & { detail: string },
 ): Promise<void> {
   const now = deps.now()
-  if (now - (deps.recent.last(limit.key) ?? 0) < 60_000) return
-  deps.recent.note(limit.key, now)
-  await recordEvent(deps, caller, 'limit_hit', { ...about, detail: limit.key })
+  const key = `${type} ${about.detail}`
+  if (now - (deps.recent.last(key) ?? 0) < 60_000) return
+  deps.recent.note(key, now)
+  await recordEvent(deps, caller, type, about)
+}
+
+/** Records that a limit was hit. */
+export function recordLimitHit(deps: Deps, caller: Caller, limit: Limit, about: EventSubject): Promise<void> {
+  return recordSometimes(deps, caller, 'limit_hit', { ...about, detail: limit.key })
+}
+
+/** Records that an address outside of the trusted networks was refused. */
+export function recordRefusal(
+  deps: Deps,
+  caller: Caller,
+  reason: string,
+  about: EventSubject,
+): Promise<void> {
+  const detail = `${reason} ${addressBucket(caller.remoteAddress)}`
+  return recordSometimes(deps, caller, 'refused', { ...about, detail })
 }
 
 /** Gives back what was counted at `takenAt` (epoch ms). A failure stops nobody: time gives it back as well. */

@@ -20,6 +20,7 @@ function deriveTransaction(deps: Deps, secret: string, providerId: string, id: s
     state: derive('sign-in state'),
     nonce: derive('sign-in nonce'),
     codeVerifier: derive('sign-in verifier'),
+    maxAge: deps.config.maxAuthAgeSeconds,
   }
 }
 

@@ -1,14 +1,24 @@
 /** How a login starts, the same for both flows: the client is checked, limits are counted, a grant is stored. @module */
 
+import type { Client } from '../config.ts'
+import { isInRanges } from '../core/address.ts'
 import type { Flow } from '../core/grant.ts'
 import type { Refusal } from '../core/outcome.ts'
 import { cleanLabel } from '../core/text.ts'
 import { base64url } from '../hash.ts'
-import type { Client } from '../options.ts'
 import type { NewGrant } from '../store.ts'
+import { scopeList } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
-import { pendingLimits, recordLimitHit, releaseLimits, retryAfter, startLimit, takeLimits } from './limits.ts'
+import {
+  pendingLimits,
+  recordLimitHit,
+  recordRefusal,
+  releaseLimits,
+  retryAfter,
+  startLimit,
+  takeLimits,
+} from './limits.ts'
 
 /** What a CLI says of itself when it asks to be signed in. */
 export interface StartRequest {
@@ -26,8 +36,13 @@ export function findClient(deps: Deps, flow: Flow, clientId: string): Client | R
   return client.flows.includes(flow) ? client : { status: 'unauthorized_client' }
 }
 
+/** Tells whether a client's logins may be started and allowed from an address; an unknown one is in no network. */
+export function isTrustedNetwork({ trustedNetworks }: Client, address: string | null): boolean {
+  return trustedNetworks === null || (address !== null && isInRanges(address, trustedNetworks))
+}
+
 function parseScope(client: Client, scope = ''): string | null {
-  const wanted = [...new Set(scope.split(' ').filter(Boolean))]
+  const wanted = [...new Set(scopeList(scope).filter(Boolean))]
   return wanted.every((token) => client.scopes.includes(token)) ? wanted.join(' ') : null
 }
 
@@ -80,6 +95,10 @@ export async function startGrant(
   if ('status' in client) return client
   const scope = parseScope(client, start.scope)
   if (scope === null) return { status: 'invalid_scope' }
+  if (!isTrustedNetwork(client, caller.remoteAddress)) {
+    await recordRefusal(deps, caller, 'untrusted_network', { client_id: client.id })
+    return { status: 'untrusted_network' }
+  }
   // one time for the counters and the grant, so that the decision finds the bucket again
   const now = deps.now()
   const refusal = await overLimit(deps, caller, start.flow, client.id, now)

@@ -37,9 +37,12 @@ export function issuerName(issuer: string): string {
   return URL.canParse(issuer) && new URL(issuer).host ? new URL(issuer).host : issuer
 }
 
+/** Where a person sees what is theirs, under the mount. */
+export const ACCOUNT = { path: '/account', text: 'Your keys and sessions' } as const
+
 /** A whole page. */
-export function Layout(props: PropsWithChildren<{ page: PageContext; title: string }>) {
-  const { page, title, children } = props
+export function Layout(props: PropsWithChildren<{ page: PageContext; title: string; wide?: boolean }>) {
+  const { page, title, wide, children } = props
   return (
     <>
       {raw('<!doctype html>')}
@@ -51,12 +54,16 @@ export function Layout(props: PropsWithChildren<{ page: PageContext; title: stri
           <title>{`${title} · ${page.name}`}</title>
           <style dangerouslySetInnerHTML={{ __html: STYLE }} />
         </head>
-        <body>
+        <body class={wide ? 'wide' : undefined}>
           <header>
             <span>{page.name}</span>
             {page.user && (
               <span>
                 {personName(page.user)}
+                {' · '}
+                <a class="plain" href={page.basePath + ACCOUNT.path}>
+                  {ACCOUNT.text}
+                </a>
                 {page.canSignOut && (
                   <form method="post" action={`${page.basePath}/sign-out`}>
                     {' · '}

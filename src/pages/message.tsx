@@ -3,7 +3,7 @@
 
 /** Pages that only say something: done, denied, expired, used, errors. @module */
 
-import { Layout, type PageContext } from './layout.tsx'
+import { ACCOUNT, Layout, type PageContext } from './layout.tsx'
 
 /** What is said, and under which HTTP status. */
 export interface Message {
@@ -21,7 +21,8 @@ export const MESSAGES = {
   approved: {
     status: 200,
     title: 'Allowed',
-    text: 'Go back to your terminal: it signs in by itself. You may close this page.',
+    text: 'Go back to your terminal: it signs in by itself. You may close this page. You can end this login at any time.',
+    link: ACCOUNT,
   },
   denied: {
     status: 200,
@@ -69,16 +70,62 @@ export const MESSAGES = {
     text: 'It is too old, or came from another site. Nothing was changed. Open the link in your terminal again.',
     link: again,
   },
+  foreign_account_form: {
+    status: 403,
+    title: 'This form is no longer good',
+    text: 'It is too old, or came from another site. Nothing was changed.',
+    link: ACCOUNT,
+  },
+  untrusted_network: {
+    status: 403,
+    title: 'Not from this network',
+    text: 'This service allows logins only from its own networks, and this browser is in none of them. Nothing was allowed.',
+  },
+  not_allowed: {
+    status: 403,
+    title: 'Not for this account',
+    text: 'This service does not let your account have what the app asked for. Nothing was allowed. Ask whoever runs this service.',
+  },
+  made_before: {
+    status: 409,
+    title: 'This key was made already',
+    text: 'The form came twice, and one key was made: the first time. Its secret was shown then. If you did not see it, revoke that key and make another.',
+    link: ACCOUNT,
+  },
+  rotated_before: {
+    status: 409,
+    title: 'This key was rotated already',
+    text: 'It got another secret after your page was made, and that one stays; it was shown then. If you did not see it, rotate the key once more.',
+    link: ACCOUNT,
+  },
+  signed_out: {
+    status: 200,
+    title: 'Signed out',
+    text: 'This browser is signed out.',
+    link: { path: '/sign-in', text: 'Sign in' },
+  },
+  ended: {
+    status: 200,
+    title: 'Everything is ended',
+    text: 'All your keys and sessions are over, and this browser is signed out.',
+    link: { path: '/sign-in', text: 'Sign in' },
+  },
   bad_request: {
     status: 400,
     title: 'That did not make sense',
     text: 'The address or form is malformed. Nothing was changed.',
     link: again,
   },
+  bad_account_form: {
+    status: 400,
+    title: 'That did not make sense',
+    text: 'The form is malformed. Nothing was changed.',
+    link: ACCOUNT,
+  },
   sign_in_first: {
     status: 401,
     title: 'Sign in first',
-    text: 'Sign in to this service as you always do, then open the link from your terminal again.',
+    text: 'Sign in to this service as you always do, then open this page or the link from your terminal again.',
   },
   sign_in_expired: {
     status: 400,
@@ -88,6 +135,27 @@ export const MESSAGES = {
   },
   no_such_page: { status: 404, title: 'No such page', text: 'There is nothing here.', link: again },
 } as const satisfies Record<string, Message>
+
+/** A login that there is no room for, since the person has so many. */
+export function tooMany(flow: 'device' | 'pair', max: number): Message {
+  const what = flow === 'device' ? 'API keys' : 'sessions of command-line apps'
+  return {
+    status: 409,
+    title: 'Too many already',
+    text: `You have ${max} ${what}, the most there may be. Nothing was allowed. End one, then open the link from your terminal again.`,
+    link: ACCOUNT,
+  }
+}
+
+/** What takes a fresh sign-in, where the gateway signs people in. */
+export function signInAgain(next: string): Message {
+  return {
+    status: 401,
+    title: 'Sign in again',
+    text: 'You signed in too long ago for this. Nothing was changed.',
+    link: { path: `/sign-in?${new URLSearchParams({ next })}`, text: 'Sign in' },
+  }
+}
 
 /** A page with a message. */
 export function MessagePage({ page, message }: { page: PageContext; message: Message }) {

@@ -5,23 +5,22 @@
 
 import type { ReviewDetails } from '../core/outcome.ts'
 import type { User } from '../store.ts'
+import { Hidden, Problem, ScopeBoxes, type ScopeChoice, scopeField, TenantButtons } from './fields.tsx'
 import { issuerName, Layout, type PageContext, personName } from './layout.tsx'
+import { formatDuration, Moment } from './time.tsx'
 
-/** Seconds in the words of a person: `about 10 minutes`. */
-export function formatDuration(seconds: number): string {
-  const units: [string, number][] = [
-    ['day', 86_400],
-    ['hour', 3_600],
-    ['minute', 60],
-  ]
-  for (const [unit, length] of units) {
-    const n = Math.round(seconds / length)
-    if (seconds >= length) return `${n} ${unit}${n === 1 ? '' : 's'}`
-  }
-  return 'less than a minute'
+/** What is wrong with a decision: where on the page, and in which words. */
+export interface ReviewProblem {
+  readonly field: 'code' | 'scope' | 'tenant'
+  readonly text: string
 }
 
-function CodeCheck({ review, error }: { review: ReviewDetails; error: string | undefined }) {
+/** The text of a problem, when it is with this field. */
+const textOf = (problem: ReviewProblem | undefined, field: ReviewProblem['field']) =>
+  problem?.field === field ? problem.text : undefined
+
+function CodeCheck(props: { review: ReviewDetails; typed: string | undefined; error: string | undefined }) {
+  const { review, typed, error } = props
   const what = review.flow === 'device' ? 'code' : 'match code'
   if (!review.code_required) {
     return (
@@ -44,17 +43,14 @@ function CodeCheck({ review, error }: { review: ReviewDetails; error: string | u
         This request came from another network than this browser, or we cannot tell. Somebody may have sent
         you this link. Type the {what} from <em>your own</em> terminal to go on.
       </p>
-      {error && (
-        <p class="error" role="alert" id="problem">
-          {error}
-        </p>
-      )}
+      <Problem text={error} />
       <label for="code">{review.flow === 'device' ? 'Code' : 'Match code'} in your terminal</label>
       <input
         class="typed"
         type="text"
         id="code"
         name="code"
+        value={typed}
         maxlength={32}
         autocomplete="off"
         spellcheck={false}
@@ -65,27 +61,79 @@ function CodeCheck({ review, error }: { review: ReviewDetails; error: string | u
   )
 }
 
-/** Shows a request. `action` is where the decision goes, `token` ties it to this person, browser and request. */
+/** What the app gets; with several scopes the person may leave some out. */
+function Access({ scopes, error }: { scopes: readonly ScopeChoice[]; error: string | undefined }) {
+  const [only] = scopes
+  if (!only) return 'Your account here, no further scopes'
+  if (scopes.length === 1)
+    return (
+      <>
+        {only.words}
+        <Hidden fields={{ [scopeField(only.token)]: '1' }} />
+      </>
+    )
+  return (
+    <fieldset aria-label="Access" aria-describedby={error ? 'problem' : undefined}>
+      <Problem text={error} />
+      <ScopeBoxes scopes={scopes} />
+    </fieldset>
+  )
+}
+
+/** Which organisation the login is for. What is shown is also sent, so that it is what gets allowed. */
+function Organisation(props: {
+  tenants: ReviewDetails['tenants']
+  chosen: string | undefined
+  error: string | undefined
+}) {
+  const { tenants, chosen, error } = props
+  const [only] = tenants
+  if (!only) return null
+  return (
+    <>
+      <dt>Organisation</dt>
+      <dd>
+        {tenants.length === 1 ? (
+          <>
+            {only.name}
+            <Hidden fields={{ tenant: only.id }} />
+          </>
+        ) : (
+          <fieldset aria-label="Organisation" aria-describedby={error ? 'problem' : undefined}>
+            <Problem text={error} />
+            <TenantButtons tenants={tenants} chosen={chosen} />
+          </fieldset>
+        )}
+      </dd>
+    </>
+  )
+}
+
+/** Shows a request. `action` is where the decision goes, the token in `hidden` ties it to person, browser and request. */
 export function ReviewPage(props: {
   page: PageContext
   user: User
   review: ReviewDetails
-  /** What the requested scopes mean, in words. */
-  scopes: readonly string[]
+  scopes: readonly ScopeChoice[]
   now: number
   action: string
   hidden: Readonly<Record<string, string>>
-  error?: string | undefined
+  /** What was chosen before the problem. */
+  chosen?: { readonly code: string | undefined; readonly tenant: string | undefined } | undefined
+  problem?: ReviewProblem | undefined
 }) {
-  const { page, user, review, scopes, now, action, hidden, error } = props
-  const startedAt = new Date(review.started_at * 1000)
+  const { page, user, review, scopes, now, action, hidden, chosen, problem } = props
   return (
     <Layout page={page} title={`Let ${review.client_name} sign in as you?`}>
       <form method="post" action={action}>
-        {Object.entries(hidden).map(([name, value]) => (
-          <input type="hidden" name={name} value={value} />
-        ))}
-        <CodeCheck review={review} error={error} />
+        <Hidden fields={hidden} />
+        {/* Enter presses a form's first button. In a box to tick it must not allow; with a typed code it may. */}
+        {!review.code_required && (
+          <button type="submit" name="decision" value="none" hidden>
+            Not yet
+          </button>
+        )}
+        <CodeCheck review={review} typed={chosen?.code} error={textOf(problem, 'code')} />
         <dl>
           <dt>App</dt>
           <dd>
@@ -100,27 +148,15 @@ export function ReviewPage(props: {
           <dd>{review.remote_address ?? 'unknown address'}</dd>
           <dt>Started</dt>
           <dd>
-            {formatDuration(now / 1000 - review.started_at)} ago{' '}
-            <small>
-              <time
-                datetime={startedAt.toISOString()}
-              >{`${startedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`}</time>
-            </small>
+            <Moment at={review.started_at} now={now} />
           </dd>
           <dt>Access</dt>
           <dd>
-            {scopes.length > 0 ? (
-              <ul>
-                {scopes.map((scope) => (
-                  <li>{scope}</li>
-                ))}
-              </ul>
-            ) : (
-              'Your account here, no further scopes'
-            )}
+            <Access scopes={scopes} error={textOf(problem, 'scope')} />
           </dd>
+          <Organisation tenants={review.tenants} chosen={chosen?.tenant} error={textOf(problem, 'tenant')} />
           <dt>Lasts</dt>
-          <dd>{formatDuration(review.lifetime)}</dd>
+          <dd>{formatDuration(review.lifetime)} at most</dd>
           <dt>As</dt>
           <dd>
             {personName(user)} <small>({issuerName(user.issuer)})</small>

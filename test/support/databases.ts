@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { d1 } from '../../adapters/d1.ts'
+import type { Engine } from '../../adapters/migrations.ts'
 import { mysql } from '../../adapters/mysql.ts'
 import { sqlite } from '../../adapters/sqlite.ts'
 import type { Store } from '../../src/mod.ts'
@@ -18,6 +19,10 @@ export interface EmptyDatabase {
   sql(text: string): Promise<Record<string, unknown>[]>
   /** The names of its tables, sorted. */
   tables(): Promise<string[]>
+  /** Which SQL the tables of the first release are made with. */
+  readonly engine: Engine
+  /** All steps that are missing are done together, or none; so they need not look what there is of them, and do not. */
+  readonly isAtomic: boolean
 }
 
 /** A place that has room for databases. */
@@ -40,7 +45,7 @@ export async function lonelyDatabases(makeStore: () => Store): Promise<Databases
   return {
     async create() {
       const store = makeStore()
-      return { open: () => store, sql: none, tables: none }
+      return { open: () => store, sql: none, tables: none, engine: 'sqlite', isAtomic: false }
     },
     async remove() {},
   }
@@ -61,7 +66,8 @@ export async function sqliteDatabases(): Promise<Databases> {
           database.close()
         }
       }
-      return { open: () => sqlite(file), sql, tables: async () => names(await sql(TABLES)) }
+      const tables = async () => names(await sql(TABLES))
+      return { open: () => sqlite(file), sql, tables, engine: 'sqlite', isAtomic: false }
     },
     remove: async () => rmSync(folder, { recursive: true }),
   }
@@ -78,6 +84,8 @@ export async function mariaDbDatabases(adminUrl: string): Promise<Databases> {
         open: () => mysql(url),
         sql: async (text) => (await sql(text)).map(toText),
         tables: async () => names(await sql('SHOW TABLES')),
+        engine: 'mysql',
+        isAtomic: false,
       }
     },
     async remove() {},
@@ -93,7 +101,7 @@ function toText(row: Record<string, unknown>): Record<string, unknown> {
 }
 
 /** How many databases one workerd has room for. */
-const D1_ROOM = 8
+const D1_ROOM = 12
 
 /** D1 in memory, in a workerd of its own. Only on Node. */
 export async function d1Databases(): Promise<Databases> {
@@ -107,7 +115,8 @@ export async function d1Databases(): Promise<Databases> {
       if (!binding) throw new Error(`Expected at most ${D1_ROOM} databases`)
       const database = await worker.getD1Database(binding)
       const sql: EmptyDatabase['sql'] = async (text) => (await database.prepare(text).all()).results
-      return { open: () => d1(database), sql, tables: async () => names(await sql(TABLES)) }
+      const tables = async () => names(await sql(TABLES))
+      return { open: () => d1(database), sql, tables, engine: 'sqlite', isAtomic: true }
     },
     remove: () => worker.dispose(),
   }

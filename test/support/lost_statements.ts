@@ -2,7 +2,21 @@
 
 import { describe, expect, test } from 'vitest'
 import type { NewGrant, Store } from '../../src/mod.ts'
-import { fresh, hash, NOW, newGrant, newIssue, newUser } from './store_rows.ts'
+import {
+  fresh,
+  hash,
+  NOW,
+  newDecision,
+  newDelivery,
+  newEvent,
+  newGrant,
+  newIssue,
+  newKey,
+  newRefresh,
+  newRotation,
+  newSession,
+  newUser,
+} from './store_rows.ts'
 import type { Loss } from './tcp_proxy.ts'
 
 /** A store over a wire that can be cut, and one over another wire. */
@@ -35,7 +49,7 @@ export function testLostStatements(get: () => LossyStore): void {
       const grant = newGrant()
       await other.upsertUser(user, NOW)
       await other.insertGrant(grant)
-      await other.decideGrant({ grant_id: grant.id, status: 'approved', user_id: user.id, now: NOW })
+      await other.decideGrant(newDecision(grant.id, { user_id: user.id }))
       return grant
     }
 
@@ -53,7 +67,7 @@ export function testLostStatements(get: () => LossyStore): void {
       const { other } = get()
       const grant = newGrant()
       await other.insertGrant(grant)
-      const decision = { grant_id: grant.id, status: 'approved', user_id: user.id, now: NOW } as const
+      const decision = newDecision(grant.id, { user_id: user.id })
       expect(await losing(grant.id, (store) => store.decideGrant(decision))).toBe(true)
       const others = [{ status: 'denied' as const }, { user_id: hash('bob') }, { now: NOW + 1 }]
       for (const other of others) {
@@ -77,14 +91,85 @@ export function testLostStatements(get: () => LossyStore): void {
       expect(await other.findCredential(second.credential.secret_hash)).toBeNull()
     })
 
+    test('createKey: one key, and its secret is known; another with its id is not ours', async () => {
+      const { other } = get()
+      await other.upsertUser(user, NOW)
+      const max = (await other.countCredentials(user.id, 'api_key', NOW)) + 1
+      const key = newKey(user.id)
+      expect(await losing(key.secret_hash, (store) => store.createKey(key, max))).toBe('created')
+      expect(await other.findCredential(key.secret_hash)).not.toBeNull()
+      const second = newKey(user.id, { id: key.id })
+      expect(await losing(second.secret_hash, (store) => store.createKey(second, max))).toBe('taken')
+      expect(await other.findCredential(second.secret_hash)).toBeNull()
+    })
+
+    test('rotateCredential: rotated once, and by us', async () => {
+      const { other } = get()
+      await other.upsertUser(user, NOW)
+      const key = newKey(user.id)
+      await other.insertCredential(key)
+      const rotation = newRotation(key)
+      expect(await losing(rotation.new_hash, (store) => store.rotateCredential(rotation))).toBe(true)
+      const late = newRotation(key)
+      expect(await losing(late.new_hash, (store) => store.rotateCredential(late))).toBe(false)
+      expect((await other.findCredential(rotation.new_hash))?.credential).toMatchObject({
+        secret_hash: rotation.new_hash,
+        previous_hash: key.secret_hash,
+      })
+    })
+
+    test('refreshCredential: refreshed once, and by us', async () => {
+      const { other } = get()
+      await other.upsertUser(user, NOW)
+      const session = newSession(user.id)
+      await other.insertCredential(session)
+      const refresh = newRefresh(session)
+      expect(await losing(refresh.new_hash, (store) => store.refreshCredential(refresh))).toBe(true)
+      const late = newRefresh(session)
+      expect(await losing(late.new_hash, (store) => store.refreshCredential(late))).toBe(false)
+      expect((await other.findCredential(refresh.new_hash))?.credential).toMatchObject({
+        refresh_hash: refresh.new_refresh_hash,
+        previous_hash: session.secret_hash,
+      })
+    })
+
+    test('noteFirstUse: noted once, and by us', async () => {
+      const { other } = get()
+      const key = newKey(user.id)
+      await other.insertCredential(key)
+      const note = (now: number) => (store: Store) => store.noteFirstUse(key.id, { now, address: null })
+      expect(await losing(key.id, note(NOW + 1))).toBe(true)
+      expect(await losing(key.id, note(NOW + 2))).toBe(false)
+      expect((await other.findOwnCredential(key))?.first_used_at).toBe(NOW + 1)
+    })
+
     test('revokeCredential: ended once, and by us', async () => {
       const { other } = get()
-      const issue = newIssue(await approved())
-      await other.issueCredential(issue)
-      const key = { secret_hash: issue.credential.secret_hash }
-      expect(await losing(key.secret_hash, (store) => store.revokeCredential(key, NOW + 1))).toBe(true)
-      expect(await losing(key.secret_hash, (store) => store.revokeCredential(key, NOW + 2))).toBe(false)
-      expect((await other.findCredential(key.secret_hash))?.credential.revoked_at).toBe(NOW + 1)
+      const key = newKey(user.id)
+      await other.insertCredential(key)
+      expect(await losing(key.id, (store) => store.revokeCredential(key, NOW + 1))).toBe(true)
+      expect(await losing(key.id, (store) => store.revokeCredential(key, NOW + 2))).toBe(false)
+      expect((await other.findOwnCredential(key))?.revoked_at).toBe(NOW + 1)
+    })
+
+    test('claimDelivery: our turn is said to be ours, somebody else’s is not', async () => {
+      const { other } = get()
+      const event = newEvent()
+      const delivery = newDelivery(event.id)
+      await other.insertEvent(event)
+      expect(await losing(delivery.id, (store) => store.insertDelivery(delivery))).toBeUndefined()
+      expect(await losing(delivery.id, (store) => store.claimDelivery(delivery, NOW + 1))).toBe(true)
+      for (const [attempts, until] of [
+        [0, NOW + 2],
+        [1, NOW + 1],
+      ] as const) {
+        const read = { ...delivery, attempts }
+        expect(await losing(delivery.id, (store) => store.claimDelivery(read, until))).toBe(false)
+      }
+      const [due] = await other.dueDeliveries(NOW + 1, 1)
+      expect(due?.delivery).toEqual({ ...delivery, attempts: 1, next_at: NOW + 1 })
+      await losing(delivery.id, (store) => store.dropDelivery(delivery.id))
+      expect(await other.dueDeliveries(NOW + 1, 1)).toEqual([])
     })
 
     test('limits never count less than what happened', async () => {
@@ -102,17 +187,8 @@ export function testLostStatements(get: () => LossyStore): void {
 
     test('reads, people and events are simply done again', async () => {
       const { other } = get()
-      const id = fresh('event')
-      const empty = { user_id: null, client_id: null, grant_id: null, credential_id: null, detail: null }
-      const event = {
-        id,
-        at: NOW,
-        type: 'started',
-        remote_address: null,
-        request_id: null,
-        ...empty,
-      } as const
-      await losing(id, (store) => store.insertEvent(event))
+      const event = newEvent()
+      await losing(event.id, (store) => store.insertEvent(event))
       expect(await losing(user.id, (store) => store.findUser(user.id))).toMatchObject({ subject: 'ada' })
       await losing(user.id, (store) => store.upsertUser({ ...user, name: 'Countess' }, NOW))
       expect(await other.findUser(user.id)).toMatchObject({ name: 'Countess' })

@@ -67,7 +67,7 @@ export async function signIn(person: TestBrowser, server: OidcServer | GitHubSer
 export async function whoIs(person: TestBrowser): Promise<string | null> {
   const response = await person.get('/auth/device')
   if (response.status !== 200) return null
-  return /<header><span>[^<]*<\/span><span>([^<]*)/.exec(await response.text())?.[1] ?? null
+  return /<header><span>[^<]*<\/span><span>([^<]*?)(?: · )?</.exec(await response.text())?.[1] ?? null
 }
 
 /** The cookie of a browser that is signed in. */

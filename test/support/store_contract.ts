@@ -4,7 +4,10 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { Store } from '../../src/mod.ts'
 import type { Databases, EmptyDatabase } from './databases.ts'
 import { demand, type StoreCell } from './matrix.ts'
+import { credentialCases } from './store_credentials.ts'
+import { eventCases } from './store_events.ts'
 import { grantCases } from './store_grants.ts'
+import { keyCases } from './store_keys.ts'
 import { ledgerCases } from './store_ledgers.ts'
 import { sqlCases } from './store_sql.ts'
 import { textCases } from './store_text.ts'
@@ -24,7 +27,14 @@ export interface StoreBench {
 export type StoreCases = Readonly<Record<string, (bench: StoreBench) => Promise<void>>>
 
 /** What can be asked of any store. */
-export const STORE_CASES: StoreCases = { ...grantCases, ...ledgerCases, ...textCases }
+export const STORE_CASES: StoreCases = {
+  ...grantCases,
+  ...credentialCases,
+  ...keyCases,
+  ...ledgerCases,
+  ...eventCases,
+  ...textCases,
+}
 /** What can be asked of one that keeps tables. */
 export const SQL_STORE_CASES: StoreCases = { ...STORE_CASES, ...sqlCases }
 

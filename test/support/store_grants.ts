@@ -2,13 +2,26 @@
 
 import { expect } from 'vitest'
 import type { StoreCases } from './store_contract.ts'
-import { approvedGrant, fresh, hash, NOW, newGrant, newIssue, newUser, times } from './store_rows.ts'
+import {
+  approvedGrant,
+  fresh,
+  hash,
+  NOW,
+  newDecision,
+  newGrant,
+  newIssue,
+  newKey,
+  newUser,
+  times,
+  UNUSED,
+} from './store_rows.ts'
 
 const starting: StoreCases = {
   'insertGrant stores a pending grant that each of its keys finds': async ({ store }) => {
     const grant = newGrant()
     expect(await store.insertGrant(grant)).toBe(true)
-    const stored = { ...grant, status: 'pending', user_id: null, decided_at: null, credential_id: null }
+    const undecided = { user_id: null, tenant: null, decided_at: null, decided_address: null }
+    const stored = { ...grant, status: 'pending', ...undecided, credential_id: null }
     expect(await store.findGrant({ id: grant.id })).toEqual(stored)
     expect(await store.findGrant({ secret_hash: grant.secret_hash })).toEqual(stored)
     expect(await store.findGrant({ user_code: grant.user_code ?? '' })).toEqual(stored)
@@ -43,7 +56,7 @@ const starting: StoreCases = {
     await store.slowDown(grant.id, 15)
     await store.slowDown(grant.id, 10)
     expect(await store.findGrant({ id: grant.id })).toMatchObject({ poll_interval: 15 })
-    await store.decideGrant({ grant_id: grant.id, status: 'denied', user_id: hash('x'), now: NOW })
+    await store.decideGrant(newDecision(grant.id, { status: 'denied' }))
     await store.slowDown(grant.id, 20)
     expect(await store.findGrant({ id: grant.id })).toMatchObject({ poll_interval: 15 })
   },
@@ -55,28 +68,90 @@ const deciding: StoreCases = {
     await store.insertGrant(grant)
     const words = ['denied', 'approved'] as const
     const results = await times(20, (i) =>
-      each(i).decideGrant({
-        grant_id: grant.id,
-        status: words[(i >> 1) % 2]!,
-        user_id: hash(`person ${i}`),
-        now: NOW,
-      }),
+      each(i).decideGrant(
+        newDecision(grant.id, { status: words[(i >> 1) % 2]!, user_id: hash(`person ${i}`) }),
+      ),
     )
     expect(results.filter(Boolean)).toHaveLength(1)
     const winner = results.indexOf(true)
     const first = await store.findGrant({ id: grant.id })
     expect(first).toMatchObject({ status: words[(winner >> 1) % 2], user_id: hash(`person ${winner}`) })
-    const late = { grant_id: grant.id, status: 'approved', user_id: hash('late'), now: NOW + 1 } as const
-    expect(await store.decideGrant(late)).toBe(false)
+    const late = { user_id: hash('late'), scope: 'late', tenant: 'late', now: NOW + 1 }
+    expect(await store.decideGrant(newDecision(grant.id, late))).toBe(false)
     expect(await store.findGrant({ id: grant.id })).toEqual(first)
   },
 
   'DF-19 decideGrant: too late is refused, to the millisecond': async ({ store }) => {
     const late = newGrant({ expires_at: NOW })
     await store.insertGrant(late)
-    const decision = { grant_id: late.id, status: 'approved', user_id: hash('a'), now: NOW } as const
+    const decision = newDecision(late.id)
     expect(await store.decideGrant(decision)).toBe(false)
     expect(await store.decideGrant({ ...decision, now: NOW - 1 })).toBe(true)
+  },
+}
+
+const chosen: StoreCases = {
+  'decideGrant narrows the scope, and notes tenant and place': async ({ store }) => {
+    const grant = newGrant({ scope: 'read write' })
+    await store.insertGrant(grant)
+    const choice = { scope: 'read', tenant: 'acme', decided_address: '2001:db8::7' }
+    expect(await store.decideGrant(newDecision(grant.id, choice))).toBe(true)
+    expect(await store.findGrant({ id: grant.id })).toMatchObject({ ...choice, decided_at: NOW })
+  },
+
+  'issueCredential takes what was chosen: scope, tenant, and where that was': async ({ store }) => {
+    await store.upsertUser(newUser('chosen'), NOW)
+    const grant = newGrant({ scope: 'read write' })
+    await store.insertGrant(grant)
+    const choice = { scope: 'read', tenant: 'acme', decided_address: '2001:db8::7' }
+    await store.decideGrant(newDecision(grant.id, { user_id: hash('chosen'), ...choice }))
+    const { credential, ...issue } = newIssue(grant)
+    const refreshable = {
+      access_expires_at: NOW + 60_000,
+      family_hash: hash(fresh('family')),
+      refresh_hash: hash(fresh('refresh')),
+    }
+    const { family_hash } = refreshable
+    expect(await store.issueCredential({ ...issue, credential: { ...credential, ...refreshable } })).toBe(
+      'issued',
+    )
+    expect((await store.findFamily(family_hash))?.credential).toMatchObject({
+      ...refreshable,
+      scope: 'read',
+      tenant: 'acme',
+      approved_address: '2001:db8::7',
+    })
+  },
+}
+
+const capped: StoreCases = {
+  'issueCredential refuses one more than may be; only live ones of the kind and the person count': async ({
+    store,
+  }) => {
+    const user_id = hash('issue-cap')
+    await store.upsertUser(newUser('issue-cap'), NOW)
+    await store.upsertUser(newUser('issue-cap-other'), NOW)
+    const ended = newKey(user_id)
+    await store.insertCredential(ended)
+    await store.revokeCredential(ended, NOW)
+    await store.insertCredential(newKey(user_id, { expires_at: NOW }))
+    await store.insertCredential(newKey(user_id, { kind: 'session' }))
+    await store.insertCredential(newKey(hash('issue-cap-other')))
+    await store.insertCredential(newKey(user_id, { expires_at: NOW + 1 }))
+    const grant = await approvedGrant(store, 'issue-cap')
+    expect(await store.issueCredential(newIssue(grant, { max: 1 }))).toBe('refused')
+    expect(await store.issueCredential(newIssue(grant, { max: 2 }))).toBe('issued')
+    // its own grant’s credential is no reason to refuse, only to say what happened
+    expect(await store.issueCredential(newIssue(grant, { max: 2 }))).toBe('already_issued')
+    const next = await approvedGrant(store, 'issue-cap')
+    expect(await store.issueCredential(newIssue(next, { max: 2 }))).toBe('refused')
+  },
+
+  'issueCredential: 20 grants of one person at once, five may be, five are': async ({ store, each }) => {
+    const grants = await times(20, () => approvedGrant(store, 'issue-crowd'))
+    const results = await times(20, (i) => each(i).issueCredential(newIssue(grants[i]!, { max: 5 })))
+    expect(results.filter((result) => result === 'issued')).toHaveLength(5)
+    expect(results.filter((result) => result === 'refused')).toHaveLength(15)
   },
 }
 
@@ -110,9 +185,10 @@ const redeeming: StoreCases = {
         grant_id: grant.id,
         client_id: 'cli',
         scope: 'read write',
+        tenant: null,
+        approved_address: null,
         created_at: NOW,
-        last_used_at: NOW,
-        revoked_at: null,
+        ...UNUSED,
       },
     })
     expect(await store.findGrant({ id: grant.id })).toMatchObject({ credential_id: issue.credential.id })
@@ -128,7 +204,7 @@ const redeeming: StoreCases = {
     await store.insertGrant(denied)
     const user_id = hash('issue-denied')
     await store.upsertUser(newUser('issue-denied'), NOW)
-    await store.decideGrant({ grant_id: denied.id, status: 'denied', user_id, now: NOW })
+    await store.decideGrant(newDecision(denied.id, { status: 'denied', user_id }))
     expect(await store.issueCredential(newIssue(denied))).toBe('refused')
     const grant = await approvedGrant(store, 'issue-guard')
     expect(await store.issueCredential(newIssue(grant, { now: grant.expires_at }))).toBe('refused')
@@ -142,4 +218,4 @@ const redeeming: StoreCases = {
 }
 
 /** The cases. */
-export const grantCases: StoreCases = { ...starting, ...deciding, ...redeeming }
+export const grantCases: StoreCases = { ...starting, ...deciding, ...chosen, ...redeeming, ...capped }

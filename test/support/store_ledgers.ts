@@ -1,57 +1,8 @@
-/** The store contract, of credentials in use, people, counters, the audit trail, and the end of old rows. @module */
+/** The store contract, of people and counters. @module */
 
 import { expect } from 'vitest'
 import type { StoreCases } from './store_contract.ts'
-import {
-  approvedGrant,
-  fresh,
-  hash,
-  NOW,
-  newBrowser,
-  newGrant,
-  newIssue,
-  newUser,
-  times,
-} from './store_rows.ts'
-
-const credentials: StoreCases = {
-  'insertCredential and findCredential: a browser': async ({ store }) => {
-    await store.upsertUser(newUser('browser'), NOW)
-    const browser = newBrowser(hash('browser'))
-    await store.insertCredential(browser)
-    expect((await store.findCredential(browser.secret_hash))?.credential).toEqual({
-      ...browser,
-      last_used_at: NOW,
-      revoked_at: null,
-    })
-    expect(await store.findCredential(hash('unknown'))).toBeNull()
-  },
-
-  'touchCredential: only when the last use is older': async ({ store }) => {
-    await store.upsertUser(newUser('touch'), NOW)
-    const browser = newBrowser(hash('touch'))
-    await store.insertCredential(browser)
-    await store.touchCredential(browser.id, NOW + 5, NOW - 1)
-    expect((await store.findCredential(browser.secret_hash))?.credential.last_used_at).toBe(NOW)
-    await store.touchCredential(browser.id, NOW + 5, NOW)
-    expect((await store.findCredential(browser.secret_hash))?.credential.last_used_at).toBe(NOW + 5)
-  },
-
-  'revokeCredential: once, and only for its own client': async ({ store, each }) => {
-    const grant = await approvedGrant(store, 'revoke')
-    const issue = newIssue(grant)
-    await store.issueCredential(issue)
-    const { secret_hash } = issue.credential
-    expect(await store.revokeCredential({ secret_hash, client_id: 'other' }, NOW)).toBe(false)
-    expect(await store.revokeCredential({ secret_hash: hash('unknown') }, NOW)).toBe(false)
-    const results = await times(20, (i) =>
-      each(i).revokeCredential({ secret_hash, client_id: 'cli' }, NOW + 1 + i),
-    )
-    expect(results.filter(Boolean)).toHaveLength(1)
-    const found = await store.findCredential(secret_hash)
-    expect(found?.credential.revoked_at).toBe(NOW + 1 + results.indexOf(true))
-  },
-}
+import { fresh, hash, NOW, newUser, times } from './store_rows.ts'
 
 const people: StoreCases = {
   'upsertUser updates name and e-mail but never enables': async ({ store }) => {
@@ -105,20 +56,5 @@ const counters: StoreCases = {
   },
 }
 
-const tidying: StoreCases = {
-  'STO-06 purge deletes what ended before, a bounded number, and nothing else': async ({ store }) => {
-    const old = Array.from({ length: 5 }, (_, i) => newGrant({ expires_at: 1000 + i }))
-    for (const grant of old) await store.insertGrant(grant)
-    const young = newGrant()
-    await store.insertGrant(young)
-    const before = { grants: 2000, credentials: 0, limits: 0 }
-    expect(await store.purge(before, 3)).toBe(3)
-    expect(await store.purge(before, 3)).toBe(2)
-    expect(await store.purge(before, 3)).toBe(0)
-    expect(await store.findGrant({ id: old[0]?.id ?? '' })).toBeNull()
-    expect(await store.findGrant({ id: young.id })).not.toBeNull()
-  },
-}
-
 /** The cases. */
-export const ledgerCases: StoreCases = { ...credentials, ...people, ...counters, ...tidying }
+export const ledgerCases: StoreCases = { ...people, ...counters }

@@ -2,7 +2,17 @@
 
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
-import type { Issue, NewCredential, NewGrant, Store } from '../../src/mod.ts'
+import type {
+  AuditEvent,
+  Decision,
+  Delivery,
+  Issue,
+  NewCredential,
+  NewGrant,
+  Refresh,
+  Rotation,
+  Store,
+} from '../../src/mod.ts'
 
 /** The moment at which everything happens, in epoch milliseconds. */
 export const NOW = 1_800_000_000_000
@@ -54,10 +64,14 @@ export function newIssue(grant: NewGrant, values: Partial<Issue> = {}): Issue {
       name: 'laptop (CODE)',
       remote_address: null,
       expires_at: NOW + 86_400_000,
+      access_expires_at: null,
+      family_hash: null,
+      refresh_hash: null,
     },
     secret_hash: grant.secret_hash,
     client_id: grant.client_id,
     flow: grant.flow,
+    max: 1_000,
     now: NOW,
     ...values,
   }
@@ -73,10 +87,104 @@ export function newBrowser(userId: string, values: Partial<NewCredential> = {}):
     grant_id: null,
     client_id: null,
     scope: '',
+    tenant: null,
+    approved_address: null,
     created_at: NOW,
     ...values,
   }
 }
+
+/** A key that somebody made by hand. */
+export const newKey = (userId: string, values: Partial<NewCredential> = {}): NewCredential =>
+  newBrowser(userId, { id: fresh('key'), kind: 'api_key', ...values })
+
+/** A login with a refresh token. */
+export const newSession = (userId: string, values: Partial<NewCredential> = {}): NewCredential =>
+  newBrowser(userId, {
+    id: fresh('session'),
+    kind: 'session',
+    client_id: 'cli',
+    access_expires_at: NOW + 3_600_000,
+    family_hash: hash(fresh('family')),
+    refresh_hash: hash(fresh('refresh')),
+    ...values,
+  })
+
+/** What a new credential has not. */
+export const UNUSED = {
+  previous_hash: null,
+  previous_until: null,
+  first_used_at: null,
+  last_used_at: NOW,
+  last_used_address: null,
+  revoked_at: null,
+}
+
+/** Another secret for a key. */
+export const newRotation = (
+  { id, user_id, secret_hash }: NewCredential,
+  values: Partial<Rotation> = {},
+): Rotation => ({
+  ...{ id, user_id, secret_hash },
+  new_hash: hash(fresh('rotated')),
+  hint: 'pgk_…wxyz',
+  previous_until: NOW + 60_000,
+  now: NOW,
+  ...values,
+})
+
+/** Other tokens for a login. */
+export const newRefresh = (
+  { id, client_id, refresh_hash }: NewCredential,
+  values: Partial<Refresh> = {},
+): Refresh => ({
+  ...{ id, client_id: client_id ?? '', refresh_hash: refresh_hash ?? '' },
+  new_refresh_hash: hash(fresh('refresh')),
+  new_hash: hash(fresh('access')),
+  hint: 'pgs_…wxyz',
+  access_expires_at: NOW + 7_200_000,
+  idle_since: NOW - 86_400_000,
+  now: NOW + 1_000,
+  ...values,
+})
+
+/** A line of the audit trail. */
+export const newEvent = (values: Partial<AuditEvent> = {}): AuditEvent => ({
+  id: fresh('event'),
+  at: NOW,
+  type: 'started',
+  user_id: null,
+  client_id: null,
+  grant_id: null,
+  credential_id: null,
+  remote_address: null,
+  request_id: null,
+  detail: null,
+  ...values,
+})
+
+/** An event on its way. */
+export const newDelivery = (eventId: string, values: Partial<Delivery> = {}): Delivery => ({
+  id: fresh('delivery'),
+  event_id: eventId,
+  endpoint: 'webhook',
+  attempts: 0,
+  next_at: NOW,
+  created_at: NOW,
+  ...values,
+})
+
+/** A person's decision. */
+export const newDecision = (grantId: string, values: Partial<Decision> = {}): Decision => ({
+  grant_id: grantId,
+  status: 'approved',
+  user_id: hash('somebody'),
+  scope: 'read write',
+  tenant: null,
+  decided_address: null,
+  now: NOW,
+  ...values,
+})
 
 /** Stores a grant that a person has allowed. */
 export async function approvedGrant(
@@ -87,8 +195,8 @@ export async function approvedGrant(
   const grant = newGrant(values)
   await store.insertGrant(grant)
   await store.upsertUser(newUser(user), NOW)
-  const decision = { grant_id: grant.id, status: 'approved', user_id: hash(user), now: NOW } as const
-  expect(await store.decideGrant(decision)).toBe(true)
+  const { scope } = grant
+  expect(await store.decideGrant(newDecision(grant.id, { user_id: hash(user), scope }))).toBe(true)
   return grant
 }
 

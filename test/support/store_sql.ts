@@ -4,10 +4,11 @@ import { expect } from 'vitest'
 import type { AuditEvent } from '../../src/mod.ts'
 import type { EmptyDatabase } from './databases.ts'
 import type { StoreCases } from './store_contract.ts'
-import { fresh, NOW, newGrant } from './store_rows.ts'
+import { FIRST_ROWS, FIRST_SECRET, FIRST_USER, makeFirstTables } from './store_first_tables.ts'
+import { fresh, NOW, newGrant, newIssue, newKey } from './store_rows.ts'
 import { letters, odd } from './store_text.ts'
 
-const TABLES = ['credentials', 'events', 'grants', 'limits', 'pairgate_migrations', 'users']
+const TABLES = ['credentials', 'deliveries', 'events', 'grants', 'limits', 'pairgate_migrations', 'users']
 
 /** The tables, without the one that a migrator may lock itself with. */
 async function listTables({ tables }: EmptyDatabase): Promise<string[]> {
@@ -43,19 +44,135 @@ const making: StoreCases = {
 
   'migrate after a crash half-way goes on, and keeps what is there': async ({ create }) => {
     const database = await create()
-    const first = database.open()
-    await first.migrate()
-    const grant = newGrant()
-    await first.insertGrant(grant)
-    await database.sql('DROP TABLE events')
-    await database.sql('DELETE FROM pairgate_migrations')
-    const second = database.open()
-    await second.migrate()
-    await second.checkSchema()
+    await makeFirstTables(database)
+    const crash = database.isAtomic ? failHalfWay : undoHalf
+    await crash(database)
+    const store = database.open()
+    await store.migrate()
+    await store.checkSchema()
     expect(await listTables(database)).toEqual(TABLES)
-    expect(await second.findGrant({ id: grant.id })).toMatchObject(grant)
+    await expectUpgraded(database)
+    expect(await store.createKey(newKey(FIRST_USER.id), 3)).toBe('created')
+  },
+
+  'migrate: a step that is done twice leaves alone what was written since': async ({ create }) => {
+    const database = await create()
+    await makeFirstTables(database)
+    const store = database.open()
+    await store.migrate()
+    const address = '203.0.113.5'
+    await store.noteFirstUse('first-unused', { now: NOW + 1, address })
+    await store.touchCredential('first-unused', { now: NOW + 9, before: NOW + 1, address })
+    const before = await database.sql('SELECT * FROM credentials ORDER BY id')
+    await database.sql('DELETE FROM pairgate_migrations')
+    const again = database.open().migrate()
+    // what is done blindly cannot be done twice; that is refused as a whole
+    await (database.isAtomic ? expect(again).rejects.toThrow() : again)
+    expect(await database.sql('SELECT * FROM credentials ORDER BY id')).toEqual(before)
   },
 }
+
+/** Leaves of all steps what a process may leave that ends in between. */
+async function undoHalf({ open, sql }: EmptyDatabase): Promise<void> {
+  await open().migrate()
+  await sql('DROP TABLE deliveries')
+  await sql('DROP TABLE limits')
+  await sql('ALTER TABLE grants DROP COLUMN decided_address')
+  await sql('ALTER TABLE credentials DROP COLUMN last_used_address')
+  await sql('DELETE FROM pairgate_migrations')
+}
+
+/** Lets the last step fail near its end, of which there is no trace then: there is no half-way. */
+async function failHalfWay(database: EmptyDatabase): Promise<void> {
+  const { open, sql } = database
+  // an index cannot have the name of a table
+  await sql('CREATE TABLE deliveries_next_at (id INTEGER)')
+  const read = () => sql("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%cf%' ORDER BY name")
+  const before = await read()
+  const rows = await dump(database)
+  await expect(open().migrate()).rejects.toThrow()
+  expect(await read()).toEqual(before)
+  expect(await dump(database)).toEqual(rows)
+  await sql('DROP TABLE deliveries_next_at')
+}
+
+/** Expects the rows of the first tables to be there, with nothing in the new columns but what is known of the past. */
+async function expectUpgraded({ sql }: EmptyDatabase): Promise<void> {
+  const grants = { tenant: null, decided_address: null }
+  const credentials = {
+    ...{ tenant: null, approved_address: null, access_expires_at: null, previous_hash: null },
+    ...{ previous_until: null, family_hash: null, refresh_hash: null, last_used_address: null },
+  }
+  const added: Record<string, object> = { grants, credentials }
+  for (const [table, rows] of Object.entries(FIRST_ROWS)) {
+    if (table === 'limits') continue
+    const found = await sql(`SELECT * FROM ${table} ORDER BY id DESC`)
+    const firstUse = ({ last_used_at, created_at }: { last_used_at?: number; created_at?: number }) =>
+      last_used_at === created_at ? null : last_used_at
+    expect(found).toEqual(
+      rows.map((row) => ({
+        ...row,
+        ...added[table],
+        ...(table === 'credentials' && { first_used_at: firstUse(row) }),
+      })),
+    )
+  }
+}
+
+const upgrading: StoreCases = {
+  'migrate: five stores at once upgrade the tables of 0.1.0 once, and keep their rows': async ({
+    create,
+  }) => {
+    const database = await create()
+    await makeFirstTables(database)
+    const stores = Array.from({ length: 5 }, () => database.open())
+    for (const store of stores)
+      await expect(store.checkSchema()).rejects.toMatchObject({
+        code: 'ERR_PAIRGATE_SCHEMA',
+        message: expect.stringContaining('older'),
+      })
+    await Promise.all(stores.map((store) => store.migrate()))
+    expect(await listTables(database)).toEqual(TABLES)
+    const steps = await database.sql('SELECT name FROM pairgate_migrations ORDER BY name')
+    expect(steps.map(({ name }) => name)).toEqual(['0001_tables', '0002_credentials'])
+    await expectUpgraded(database)
+    expect(await database.sql('SELECT * FROM limits')).toEqual(FIRST_ROWS.limits)
+    for (const store of stores) await store.checkSchema()
+  },
+
+  'migrate: what version 0.1.0 has stored goes on': async ({ create }) => {
+    const database = await create()
+    await makeFirstTables(database)
+    const store = database.open()
+    await store.migrate()
+    const found = await store.findCredential(FIRST_SECRET)
+    expect(found).toMatchObject({ credential: { id: 'first-used' }, user: FIRST_USER })
+    const grant = await store.findGrant({ user_code: 'FIRSTONE' })
+    expect(grant).toMatchObject({ id: 'first-grant', credential_id: null, tenant: null })
+    expect(await store.issueCredential(newIssue(grant!, { max: 3 }))).toBe('issued')
+    expect(await store.createKey(newKey(FIRST_USER.id), 3)).toBe('refused')
+    expect(await store.noteFirstUse('first-used', { now: NOW, address: null })).toBe(false)
+    expect(await store.noteFirstUse('first-unused', { now: NOW, address: null })).toBe(true)
+    expect(await store.purge({ ...NOTHING, events: NOW + 1 }, 10)).toBe(1)
+  },
+
+  'the tables of an upgrade have the columns and indexes of new ones': async ({ create }) => {
+    const [upgraded, made] = [await create(), await create()]
+    await makeFirstTables(upgraded)
+    for (const database of [upgraded, made]) await database.open().migrate()
+    const shape = async ({ engine, sql }: EmptyDatabase) =>
+      engine === 'mysql'
+        ? await sql(`SELECT table_name, column_name, ordinal_position, column_type, is_nullable, column_key
+            FROM information_schema.columns WHERE table_schema = DATABASE()
+              AND table_name NOT LIKE 'pairgate%' ORDER BY 1, 3`)
+        : await sql(`SELECT name, sql FROM sqlite_master
+            WHERE name NOT LIKE '%cf%' AND name NOT LIKE '%pairgate%' ORDER BY name`)
+    expect(await shape(upgraded)).toEqual(await shape(made))
+    expect((await shape(made)).length).toBeGreaterThan(15)
+  },
+}
+
+const NOTHING = { grants: 0, credentials: 0, limits: 0, events: 0, deliveries: 0 }
 
 const checking: StoreCases = {
   'checkSchema refuses an empty database and writes nothing; is content after migrate': async ({
@@ -128,4 +245,4 @@ const reading: StoreCases = {
 }
 
 /** The cases. */
-export const sqlCases: StoreCases = { ...making, ...checking, ...reading }
+export const sqlCases: StoreCases = { ...making, ...upgrading, ...checking, ...reading }

@@ -3,7 +3,21 @@
 import { expect } from 'vitest'
 import type { Store } from '../../src/mod.ts'
 import type { StoreCases } from './store_contract.ts'
-import { approvedGrant, fresh, hash, NOW, newBrowser, newGrant, newIssue, newUser } from './store_rows.ts'
+import {
+  approvedGrant,
+  fresh,
+  hash,
+  NOW,
+  newBrowser,
+  newDecision,
+  newGrant,
+  newIssue,
+  newKey,
+  newRefresh,
+  newRotation,
+  newSession,
+  newUser,
+} from './store_rows.ts'
 
 /** Another text to whoever compares exactly; the same to some database, some collation or some driver. */
 const ALIKE: readonly ((text: string) => string)[] = [
@@ -53,15 +67,13 @@ const exactness: StoreCases = {
     await store.insertGrant(grant)
     for (const alike of ALIKE) {
       const grant_id = alike(grant.id)
-      expect(await store.decideGrant({ grant_id, status: 'approved', user_id: hash('a'), now: NOW })).toBe(
-        false,
-      )
+      expect(await store.decideGrant(newDecision(grant_id))).toBe(false)
       await store.slowDown(grant_id, 60)
     }
     expect(await store.findGrant({ id: grant.id })).toMatchObject({ status: 'pending', poll_interval: 5 })
   },
 
-  'STO-02 KEY-06 a credential is found, used and revoked by exactly its secret, id and client': async ({
+  'STO-02 KEY-06 a credential is found, used and revoked by exactly its secret, id and owner': async ({
     store,
   }) => {
     const grant = await approvedGrant(store, 'exact-credential', { client_id: TEXT })
@@ -69,15 +81,57 @@ const exactness: StoreCases = {
     const credential = { ...issue.credential, id: fresh(TEXT), secret_hash: fresh(TEXT) }
     await store.issueCredential({ ...issue, credential })
     const { id, secret_hash } = credential
+    const user_id = hash('exact-credential')
     for (const alike of ALIKE) {
       expect(await store.findCredential(alike(secret_hash))).toBeNull()
-      expect(await store.revokeCredential({ secret_hash: alike(secret_hash) }, NOW)).toBe(false)
-      expect(await store.revokeCredential({ secret_hash, client_id: alike(TEXT) }, NOW)).toBe(false)
-      await store.touchCredential(alike(id), NOW + 9, NOW)
+      for (const key of [
+        { id: alike(id), user_id },
+        { id, user_id: alike(user_id) },
+      ]) {
+        // no letter of a hash is another one with an accent
+        if (key.id === id && key.user_id === user_id) continue
+        expect(await store.findOwnCredential(key)).toBeNull()
+        expect(await store.revokeCredential(key, NOW)).toBe(false)
+        const others = { user_id: key.user_id, kinds: ['api_key'], except: null } as const
+        if (key.user_id !== user_id) expect(await store.revokeCredentials(others, NOW)).toBe(0)
+      }
+      await store.touchCredential(alike(id), { now: NOW + 9, before: NOW, address: null })
+      expect(await store.noteFirstUse(alike(id), { now: NOW + 9, address: null })).toBe(false)
     }
     const found = await store.findCredential(secret_hash)
-    expect(found?.credential).toMatchObject({ last_used_at: NOW, revoked_at: null })
-    expect(await store.revokeCredential({ secret_hash, client_id: TEXT }, NOW)).toBe(true)
+    expect(found?.credential).toMatchObject({ last_used_at: NOW, first_used_at: null, revoked_at: null })
+    expect(await store.revokeCredential({ id, user_id }, NOW)).toBe(true)
+  },
+
+  'STO-02 secrets are renewed by exactly id, owner, client and present secret': async ({ store }) => {
+    const user = { ...newUser('exact-renewal'), id: fresh(TEXT) }
+    await store.upsertUser(user, NOW)
+    const texts = () => ({ id: fresh(TEXT), secret_hash: fresh(TEXT) })
+    const key = newKey(user.id, texts())
+    const tokens = { client_id: TEXT, family_hash: fresh(TEXT), refresh_hash: fresh(TEXT) }
+    const session = newSession(user.id, { ...texts(), ...tokens })
+    await store.insertCredential(key)
+    await store.insertCredential(session)
+    const { id, secret_hash } = key
+    const { client_id, family_hash, refresh_hash } = tokens
+    for (const alike of ALIKE) {
+      for (const other of [
+        { id: alike(id) },
+        { user_id: alike(user.id) },
+        { secret_hash: alike(secret_hash) },
+      ])
+        expect(await store.rotateCredential(newRotation({ ...key, ...other }))).toBe(false)
+      for (const other of [
+        { id: alike(session.id) },
+        { client_id: alike(client_id) },
+        { refresh_hash: alike(refresh_hash) },
+      ])
+        expect(await store.refreshCredential(newRefresh({ ...session, ...other }))).toBe(false)
+      expect(await store.findFamily(alike(family_hash))).toBeNull()
+    }
+    expect(await store.rotateCredential(newRotation(key))).toBe(true)
+    expect(await store.refreshCredential(newRefresh(session))).toBe(true)
+    for (const alike of ALIKE) expect(await store.findCredential(alike(secret_hash))).toBeNull()
   },
 
   'STO-02 people and counters are exactly the ones that are named': async ({ store }) => {
@@ -115,12 +169,26 @@ async function expectRoundTrip(
   expect(await store.findGrant({ id: grant.id })).toMatchObject(grant)
   expect(await store.findGrant({ user_code: keys.user_code })).toMatchObject(grant)
 
-  const labels = { scope: text(1024), hint: text(16), name: text(255), remote_address: text(64) }
+  const choice = { scope: text(1024), tenant: text(255), decided_address: text(64) }
+  expect(await store.decideGrant(newDecision(grant.id, { user_id: user.id, ...choice }))).toBe(true)
+  expect(await store.findGrant({ id: grant.id })).toMatchObject(choice)
+
+  const labels = {
+    ...{ scope: text(1024), hint: text(16), name: text(255), remote_address: text(64) },
+    ...{ tenant: text(255), approved_address: text(64) },
+    ...{ family_hash: ascii(64), refresh_hash: ascii(64) },
+  }
   const browser = newBrowser(user.id, { id: ascii(64), client_id: ascii(128), ...labels })
   await store.insertCredential(browser)
   expect(await store.findCredential(browser.secret_hash)).toMatchObject({
     credential: browser,
     user: names,
+  })
+
+  const address = text(64)
+  expect(await store.noteFirstUse(browser.id, { now: NOW, address })).toBe(true)
+  expect((await store.findFamily(labels.family_hash))?.credential).toMatchObject({
+    last_used_address: address,
   })
 
   const key = ascii(191)

@@ -1,0 +1,134 @@
+/** What the SQL store does with credentials. @module */
+
+import type { CredentialWithUser, Store, User } from '../src/mod.ts'
+import type { Runner } from './sql_run.ts'
+import type { Row } from './statements.ts'
+
+type Adding = 'insertCredential' | 'createKey'
+type Reading = 'countCredentials' | 'findCredential' | 'findFamily' | 'findOwnCredential' | 'listCredentials'
+type Using = 'touchCredential' | 'noteFirstUse' | 'rotateCredential' | 'refreshCredential'
+type Ending = 'revokeCredential' | 'revokeCredentials'
+
+/** A person beside another row, of which it has the id; what is null when there is no such person. */
+export interface UserColumns {
+  readonly issuer: string | null
+  readonly subject: string | null
+  readonly user_name: string | null
+  readonly email: string | null
+  readonly disabled_at: number | null
+}
+
+/** Takes a row and the person beside it apart. */
+export function splitUser<R extends UserColumns>(
+  row: R,
+  id: string | null,
+): { rest: Omit<R, keyof UserColumns>; user: User | null } {
+  const { issuer, subject, user_name: name, email, disabled_at, ...rest } = row
+  const isKnown = id !== null && issuer !== null && subject !== null
+  return { rest, user: isKnown ? { id, issuer, subject, name, email, disabled_at } : null }
+}
+
+function credentialWithUser(row: Row<'findCredential'> | undefined): CredentialWithUser | null {
+  if (!row) return null
+  const { rest: credential, user } = splitUser(row, row.user_id)
+  return user && { credential, user }
+}
+
+// a new secret exists in this process alone: to give up on an unknown outcome would lose the login
+const PATIENT = { afterUnknown: 'persist' } as const
+
+function adding({ read, insert }: Runner): Pick<Store, Adding> {
+  return {
+    async insertCredential(credential) {
+      await insert('insertCredential', { ...credential, last_used_at: credential.created_at })
+    },
+    async createKey(credential, max) {
+      const added = await insert('createKey', { ...credential, max }, PATIENT)
+      if (added !== null) return added ? 'created' : 'refused'
+      // taken by whom? if the row carries our own secret, an earlier try of this very statement had gone through
+      const { id, secret_hash } = credential
+      const [row] = await read('findCredentialById', { id }, PATIENT)
+      return row?.secret_hash === secret_hash ? 'created' : 'taken'
+    },
+  }
+}
+
+function reading({ read }: Runner): Pick<Store, Reading> {
+  return {
+    async countCredentials(user_id, kind, now) {
+      const [row] = await read('countCredentials', { user_id, kind, now })
+      return Number(row?.n)
+    },
+    async findCredential(secret_hash) {
+      return credentialWithUser((await read('findCredential', { secret_hash }))[0])
+    },
+    async findFamily(family_hash) {
+      return credentialWithUser((await read('findFamily', { family_hash }))[0])
+    },
+    async findOwnCredential(key) {
+      const [row] = await read('findOwnCredential', key)
+      return row ?? null
+    },
+    listCredentials: (user_id, since, limit) => read('listCredentials', { user_id, since, limit }),
+  }
+}
+
+function using({ read, change, update }: Runner): Pick<Store, Using> {
+  return {
+    async touchCredential(id, use) {
+      await change('touchCredential', { id, ...use })
+    },
+    noteFirstUse: (id, use) =>
+      update('noteFirstUse', { id, ...use }, async () => {
+        const [row] = await read('findCredentialById', { id })
+        return row?.first_used_at === use.now
+      }),
+    rotateCredential: (rotation) =>
+      update(
+        'rotateCredential',
+        rotation,
+        async () => {
+          const [row] = await read('findCredentialById', { id: rotation.id }, PATIENT)
+          return row?.secret_hash === rotation.new_hash
+        },
+        PATIENT,
+      ),
+    refreshCredential: (refresh) =>
+      update(
+        'refreshCredential',
+        refresh,
+        async () => {
+          const [row] = await read('findCredentialById', { id: refresh.id }, PATIENT)
+          return row?.refresh_hash === refresh.new_refresh_hash
+        },
+        PATIENT,
+      ),
+  }
+}
+
+function ending({ read, change, update }: Runner): Pick<Store, Ending> {
+  return {
+    revokeCredential: (key, now) =>
+      update('revokeCredential', { ...key, now }, async () => {
+        const [row] = await read('findOwnCredential', key)
+        return row?.revoked_at === now
+      }),
+    async revokeCredentials({ user_id, kinds, except }, now) {
+      const [kind1] = kinds
+      if (!kind1) return 0
+      // there are three kinds; an unused place repeats the first
+      const [, kind2 = kind1, kind3 = kind1] = kinds
+      // no id is empty
+      const key = { user_id, kind1, kind2, kind3, except: except ?? '' }
+      return await change('revokeCredentials', { ...key, now })
+    },
+  }
+}
+
+/** The store's methods for credentials. */
+export const credentials = (runner: Runner): Pick<Store, Adding | Reading | Using | Ending> => ({
+  ...adding(runner),
+  ...reading(runner),
+  ...using(runner),
+  ...ending(runner),
+})

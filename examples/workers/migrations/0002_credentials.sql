@@ -1,0 +1,20 @@
+-- Made by "npm run generate" from adapters/migrations.ts: do not edit.
+create table if not exists "pairgate_migrations" ("name" varchar(255) not null primary key, "timestamp" varchar(255) not null);
+alter table "grants" add column "tenant" varchar(255);
+alter table "grants" add column "decided_address" varchar(64);
+alter table "credentials" add column "tenant" varchar(255);
+alter table "credentials" add column "approved_address" varchar(64);
+alter table "credentials" add column "access_expires_at" bigint;
+alter table "credentials" add column "previous_hash" varchar(64);
+alter table "credentials" add column "previous_until" bigint;
+alter table "credentials" add column "family_hash" varchar(64);
+alter table "credentials" add column "refresh_hash" varchar(64);
+alter table "credentials" add column "first_used_at" bigint;
+alter table "credentials" add column "last_used_address" varchar(64);
+create unique index if not exists "credentials_previous_hash" on "credentials" ("previous_hash");
+create unique index if not exists "credentials_family_hash" on "credentials" ("family_hash");
+update "credentials" set "first_used_at" = "last_used_at" where "first_used_at" is null and "last_used_at" > "created_at";
+create index if not exists "events_user_id_at" on "events" ("user_id", "at");
+create table if not exists "deliveries" ("id" varchar(64) not null primary key, "event_id" varchar(64) not null, "endpoint" varchar(64) not null, "attempts" integer not null, "next_at" bigint not null, "created_at" bigint not null);
+create index if not exists "deliveries_next_at" on "deliveries" ("next_at");
+insert or ignore into "pairgate_migrations" ("name", "timestamp") values ('0002_credentials', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'));
