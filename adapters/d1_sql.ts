@@ -149,8 +149,8 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     parameters: ['family_hash'],
   },
   listCredentials: {
-    sql: 'select * from "credentials" where "user_id" = ? and "expires_at" > ? order by "created_at" desc, "id" desc limit ?',
-    parameters: ['user_id', 'since', 'limit'],
+    sql: 'select * from "credentials" where "user_id" = ? order by "revoked_at" is not null, "created_at" desc, "id" desc limit ?',
+    parameters: ['user_id', 'limit'],
   },
   touchCredential: {
     sql: 'update "credentials" set "last_used_at" = ?, "last_used_address" = ? where "id" = ? and "last_used_at" <= ?',
@@ -180,12 +180,12 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     ],
   },
   revokeCredential: {
-    sql: 'update "credentials" set "revoked_at" = ? where "id" = ? and "user_id" = ? and "revoked_at" is null',
-    parameters: ['now', 'id', 'user_id'],
+    sql: 'update "credentials" set "revoked_at" = ?, "expires_at" = case when "expires_at" > ? then ? else "expires_at" end where "id" = ? and "user_id" = ? and "revoked_at" is null',
+    parameters: ['now', 'keep_until', 'keep_until', 'id', 'user_id'],
   },
   revokeCredentials: {
-    sql: 'update "credentials" set "revoked_at" = ? where "user_id" = ? and "kind" in (?, ?, ?) and "id" != ? and "revoked_at" is null',
-    parameters: ['now', 'user_id', 'kind1', 'kind2', 'kind3', 'except'],
+    sql: 'update "credentials" set "revoked_at" = ?, "expires_at" = case when "expires_at" > ? then ? else "expires_at" end where "user_id" = ? and "kind" in (?, ?, ?) and "id" != ? and "revoked_at" is null',
+    parameters: ['now', 'keep_until', 'keep_until', 'user_id', 'kind1', 'kind2', 'kind3', 'except'],
   },
   insertUser: {
     sql: 'insert into "users" ("id", "issuer", "subject", "name", "email", "disabled_at", "created_at", "updated_at") values (?, ?, ?, ?, ?, ?, ?, ?)',

@@ -85,10 +85,15 @@ export function credentialReaders({ credentials, users }: Rows): Pick<Store, Rea
       const credential = credentials.get(id)
       return credential?.user_id === user_id ? credential : null
     },
-    async listCredentials(userId, since, limit) {
+    async listCredentials(userId, limit) {
       return [...credentials.values()]
-        .filter((c) => c.user_id === userId && c.expires_at > since)
-        .sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? 1 : -1))
+        .filter((c) => c.user_id === userId)
+        .sort(
+          (a, b) =>
+            Number(a.revoked_at !== null) - Number(b.revoked_at !== null) ||
+            b.created_at - a.created_at ||
+            (a.id < b.id ? 1 : -1),
+        )
         .slice(0, limit)
     },
   }
@@ -194,19 +199,20 @@ export function credentialChangers({ credentials }: Rows): Pick<Store, Changers>
         () => use,
       )
     },
-    async revokeCredential({ id, user_id }, now) {
+    async revokeCredential({ id, user_id }, now, keepUntil) {
       return change(
         credentials,
         id,
         (c) => c.user_id === user_id && c.revoked_at === null,
-        () => ({ revoked_at: now }),
+        (c) => ({ revoked_at: now, expires_at: Math.min(c.expires_at, keepUntil) }),
       )
     },
-    async revokeCredentials({ user_id, kinds, except }, now) {
+    async revokeCredentials({ user_id, kinds, except }, now, keepUntil) {
       const ended = [...credentials.values()].filter(
         (c) => c.user_id === user_id && kinds.includes(c.kind) && c.id !== except && c.revoked_at === null,
       )
-      for (const credential of ended) credentials.set(credential.id, { ...credential, revoked_at: now })
+      for (const c of ended)
+        credentials.set(c.id, { ...c, revoked_at: now, expires_at: Math.min(c.expires_at, keepUntil) })
       return ended.length
     },
   }

@@ -69,7 +69,7 @@ function reading({ read }: Runner): Pick<Store, Reading> {
       const [row] = await read('findOwnCredential', key)
       return row ?? null
     },
-    listCredentials: (user_id, since, limit) => read('listCredentials', { user_id, since, limit }),
+    listCredentials: (user_id, limit) => read('listCredentials', { user_id, limit }),
   }
 }
 
@@ -108,19 +108,19 @@ function using({ read, change, update }: Runner): Pick<Store, Using> {
 
 function ending({ read, change, update }: Runner): Pick<Store, Ending> {
   return {
-    revokeCredential: (key, now) =>
-      update('revokeCredential', { ...key, now }, async () => {
+    revokeCredential: (key, now, keep_until) =>
+      update('revokeCredential', { ...key, now, keep_until }, async () => {
         const [row] = await read('findOwnCredential', key)
         return row?.revoked_at === now
       }),
-    async revokeCredentials({ user_id, kinds, except }, now) {
+    async revokeCredentials({ user_id, kinds, except }, now, keep_until) {
       const [kind1] = kinds
       if (!kind1) return 0
       // there are three kinds; an unused place repeats the first
       const [, kind2 = kind1, kind3 = kind1] = kinds
       // no id is empty
       const key = { user_id, kind1, kind2, kind3, except: except ?? '' }
-      return await change('revokeCredentials', { ...key, now })
+      return await change('revokeCredentials', { ...key, now, keep_until })
     },
   }
 }

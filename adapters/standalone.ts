@@ -2,7 +2,7 @@
 
 import { createPairgate, type Pairgate, PairgateError } from '../src/mod.ts'
 import { type Environment, refuse } from './environment.ts'
-import { configureLog, explain } from './log.ts'
+import { consoleLog, explain } from './log.ts'
 import { readSettings, type Settings, saveSecret } from './settings.ts'
 
 /** A listening server. */
@@ -80,10 +80,10 @@ export async function serveStandalone(
   listen: Listen,
   isTerminal: boolean,
 ): Promise<() => Promise<void>> {
-  configureLog(env.PAIRGATE_LOG, isTerminal)
+  const log = consoleLog(env.PAIRGATE_LOG, isTerminal)
   const settings = await readSettings(env)
   const { hostname, port, newSecret } = settings
-  const gate = createPairgate(settings.options)
+  const gate = createPairgate({ log, ...settings.options })
   try {
     await (settings.options.autoMigrate === false ? gate.checkSchema() : gate.migrate())
     if (newSecret && !saveSecret(newSecret)) {

@@ -176,17 +176,25 @@ const reading = {
   findFamily: define((db, { family_hash }: { readonly family_hash: string }) =>
     withUser(db).where('credentials.family_hash', '=', family_hash),
   ),
-  listCredentials: define(
-    (db, values: { readonly user_id: string; readonly since: number; readonly limit: number }) =>
-      db
-        .selectFrom('credentials')
-        .selectAll()
-        .where('user_id', '=', values.user_id)
-        .where('expires_at', '>', values.since)
-        .orderBy('created_at', 'desc')
-        .orderBy('id', 'desc')
-        .limit(values.limit),
+  listCredentials: define((db, { user_id, limit }: { readonly user_id: string; readonly limit: number }) =>
+    db
+      .selectFrom('credentials')
+      .selectAll()
+      .where('user_id', '=', user_id)
+      .orderBy((eb) => eb('revoked_at', 'is not', null))
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+      .limit(limit),
   ),
+}
+
+/** When a credential was ended, and how long its row is kept. */
+type End = At & { readonly keep_until: number }
+
+/** `expires_at`, or an earlier time. */
+function atMost(time: number) {
+  const eb = expressionBuilder<Tables, 'credentials'>()
+  return eb.case().when('expires_at', '>', time).then(time).else(eb.ref('expires_at')).end()
 }
 
 const changing = {
@@ -251,18 +259,18 @@ const changing = {
         ),
       ),
   ),
-  revokeCredential: define((db, { id, user_id, now }: OwnCredential & At) =>
+  revokeCredential: define((db, { id, user_id, now, keep_until }: OwnCredential & End) =>
     db
       .updateTable('credentials')
-      .set({ revoked_at: now })
+      .set({ revoked_at: now, expires_at: atMost(keep_until) })
       .where('id', '=', id)
       .where('user_id', '=', user_id)
       .where('revoked_at', 'is', null),
   ),
-  revokeCredentials: define((db, values: Several & { readonly except: string }) =>
+  revokeCredentials: define((db, values: Several & End & { readonly except: string }) =>
     db
       .updateTable('credentials')
-      .set({ revoked_at: values.now })
+      .set({ revoked_at: values.now, expires_at: atMost(values.keep_until) })
       .where('user_id', '=', values.user_id)
       .where('kind', 'in', [values.kind1, values.kind2, values.kind3])
       .where('id', '!=', values.except)

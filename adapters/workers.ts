@@ -1,10 +1,9 @@
 /** pairgate on Cloudflare Workers: settings from the bindings, one gate for each isolate. @module */
 
-import { getConfig } from '@logtape/logtape'
 import { createPairgate, type Pairgate, type PairgateOptions } from '../src/mod.ts'
 import { type D1Database, d1 } from './d1.ts'
 import { type Environment, isLoopbackUrl, readOptions, readSecrets, refuse } from './environment.ts'
-import { configureLog, explain } from './log.ts'
+import { consoleLog, explain } from './log.ts'
 
 /** A Worker's default export. */
 export interface PairgateWorker<Env extends object> {
@@ -23,8 +22,6 @@ const readVariables = (env: object): Environment =>
 
 function openGate(env: object, further: Partial<PairgateOptions>, runtime: Runtime): Pairgate {
   const variables = readVariables(env)
-  // a Worker that has set up LogTape for itself keeps that
-  if (getConfig() === null) configureLog(variables.PAIRGATE_LOG, false)
   const { DB } = env as { DB?: D1Database }
   const baseUrl =
     variables.PAIRGATE_BASE_URL ||
@@ -39,6 +36,7 @@ function openGate(env: object, further: Partial<PairgateOptions>, runtime: Runti
     // tables are not made while somebody waits for an answer: "wrangler d1 migrations apply" does it
     autoMigrate: false,
     waitUntil: (work) => runtime.waitUntil(work),
+    log: consoleLog(variables.PAIRGATE_LOG, false),
     ...further,
     ...readOptions(variables, further, isLoopbackUrl(baseUrl)),
     baseUrl,

@@ -5,7 +5,7 @@ import { type AddressRange, isLoopbackHost, isPublicHost, parseRange } from './c
 import type { Flow } from './core/grant.ts'
 import { PairgateError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
-import type { AccessRequest, Identify, PairgateEvent, PairgateOptions } from './options.ts'
+import type { AccessRequest, Identify, Log, PairgateEvent, PairgateOptions } from './options.ts'
 import type { Provider } from './providers.ts'
 import { EVENT_TYPES, type EventType, type Store } from './store.ts'
 
@@ -123,6 +123,7 @@ const schema = v.strictObject({
   eventSeconds: seconds(86_400, 10 * year, year),
   seedCompat: v.optional(v.boolean(), false),
   autoMigrate: v.optional(v.boolean(), true),
+  log: v.optional(v.custom<Log>((value) => typeof value === 'object' && value !== null, 'must be a log')),
   waitUntil: v.optional(callback<(work: Promise<unknown>) => void>()),
   now: v.optional(callback<() => number>(), () => Date.now),
 })
@@ -156,6 +157,7 @@ export interface Config
     | 'name'
     | 'database'
     | 'now'
+    | 'log'
     | 'waitUntil'
   > {
   /** Without a trailing slash; also the issuer. */
@@ -311,6 +313,7 @@ export function parseOptions(options: PairgateOptions): Config {
     database: _database,
     now: _now,
     waitUntil: _waitUntil,
+    log: _log,
     resourceServers,
     webhooks,
     ...rest

@@ -115,6 +115,14 @@ export interface LimitOptions {
   readonly sessionsPerUser?: number | undefined
 }
 
+/** Where pairgate reports to. Messages are constant, one line; properties hold no secrets. */
+export interface Log {
+  debug(message: string, properties: Record<string, unknown>): void
+  info(message: string, properties: Record<string, unknown>): void
+  warn(message: string, properties: Record<string, unknown>): void
+  error(message: string, properties: Record<string, unknown>): void
+}
+
 /** What `createPairgate` takes. Durations are in seconds. */
 export interface PairgateOptions {
   /** The public URL that pairgate is reached under, path included. https, or http on loopback. */
@@ -185,6 +193,8 @@ export interface PairgateOptions {
   readonly seedCompat?: boolean | undefined
   /** Whether the first request creates or upgrades the tables; otherwise they are only checked. Default true. */
   readonly autoMigrate?: boolean | undefined
+  /** Where pairgate reports to. Default: LogTape's logger `pairgate`, which is silent until LogTape is configured. */
+  readonly log?: Log | undefined
   /** Keeps a serverless instance alive for work that goes on after an answer. `pairgate/workers` sets it. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
   /** Tells the time in epoch milliseconds. For tests. Default `Date.now`. */

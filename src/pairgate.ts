@@ -6,10 +6,12 @@ import { optionWarnings, parseOptions } from './config.ts'
 import { secretPattern } from './core/secret.ts'
 import type { CredentialSummary } from './flows/account.ts'
 import { type Authenticated, authenticateBearer } from './flows/credentials.ts'
-import { type Deps, type Log, toCaller } from './flows/deps.ts'
+import { type Deps, toCaller } from './flows/deps.ts'
+import { type EventFilter, type EventPage, listEvents } from './flows/events.ts'
 import { createRecent } from './flows/recent.ts'
 import { listUserCredentials, revokeUserCredentials, setUserDisabled } from './flows/users.ts'
-import type { PairgateOptions } from './options.ts'
+import { deliverSometimes } from './flows/webhooks.ts'
+import type { Log, PairgateOptions } from './options.ts'
 import { createRouter } from './router.ts'
 import type { PairgateRouter, RouterContext } from './router_type.ts'
 import type { UserIdentity } from './store.ts'
@@ -50,6 +52,12 @@ export interface Pairgate {
     /** Ends one of their credentials, or all. Returns how many. */
     revoke(identity: UserIdentity, credentialId?: string): Promise<number>
   }
+  /**
+   * Reads the audit trail, newest first.
+   *
+   * @throws {PairgateError} `ERR_PAIRGATE_OPTION` when a part of the filter is wrong.
+   */
+  events(filter?: EventFilter): Promise<EventPage>
   /** Regular expression of API keys, sessions and refresh tokens, for secret scanners. */
   readonly secretPattern: string
   /**
@@ -93,7 +101,7 @@ function createLog(): Log {
  */
 export function createPairgate(options: PairgateOptions): Pairgate {
   const config = parseOptions(options)
-  const log = createLog()
+  const log = options.log ?? createLog()
   const store = options.database
   const deferred = new Set<Promise<unknown>>()
   const deps: Deps = {
@@ -117,9 +125,10 @@ export function createPairgate(options: PairgateOptions): Pairgate {
   // requests share no promise: on Workers one that is cut off would leave it open for ever
   let isReady = false
   const ready = async () => {
-    if (isReady) return
-    await (config.autoMigrate ? store.migrate() : store.checkSchema())
+    if (!isReady) await (config.autoMigrate ? store.migrate() : store.checkSchema())
     isReady = true
+    // there is no timer: whoever comes gives the webhooks their turn
+    deliverSometimes(deps)
   }
 
   const app = createApp(deps, ready)
@@ -136,6 +145,7 @@ export function createPairgate(options: PairgateOptions): Pairgate {
       credentials: (identity) => ready().then(() => listUserCredentials(deps, identity)),
       revoke: (identity, id) => ready().then(() => revokeUserCredentials(deps, identity, id)),
     },
+    events: (filter) => ready().then(() => listEvents(deps, filter)),
     secretPattern: secretPattern(config.secretPrefix),
     router: ({ resolve }) => createRouter(deps, resolve, ready),
     migrate: () => store.migrate(),

@@ -277,8 +277,8 @@ export interface Store {
   findFamily(familyHash: string): Promise<CredentialWithUser | null>
   /** Reads one credential of one person. */
   findOwnCredential(key: OwnCredential): Promise<Credential | null>
-  /** A person's credentials that end after `since`, newest first, at most `limit`. */
-  listCredentials(userId: string, since: number, limit: number): Promise<Credential[]>
+  /** A person's credentials, at most `limit`: first those that were not ended, newest first. */
+  listCredentials(userId: string, limit: number): Promise<Credential[]>
   /** Notes a use. Guard: the last one noted is not later than `before`. */
   touchCredential(id: string, use: { now: number; before: number; address: string | null }): Promise<void>
   /** Notes the first use. Guard: there was none. True: this one was it. */
@@ -293,10 +293,10 @@ export interface Store {
    * or idle for too long, and its user is not disabled.
    */
   refreshCredential(refresh: Refresh): Promise<boolean>
-  /** Ends a credential. Guard: id and owner match, and it was not ended before. */
-  revokeCredential(key: OwnCredential, now: number): Promise<boolean>
+  /** Ends a credential; its row is kept until `keepUntil` at most. Guard: id and owner match, and it was not ended before. */
+  revokeCredential(key: OwnCredential, now: number, keepUntil: number): Promise<boolean>
   /** Ends several credentials of one person, all of those that were not ended yet. How many. */
-  revokeCredentials(key: OwnCredentials, now: number): Promise<number>
+  revokeCredentials(key: OwnCredentials, now: number, keepUntil: number): Promise<number>
 
   /** Adds a person, or updates name and e-mail of a known one; never touches `disabled_at`. */
   upsertUser(user: Omit<User, 'disabled_at'>, now: number): Promise<void>

@@ -59,7 +59,7 @@ const RULES: readonly Rule[] = [
   { of: /^src\/mod\.ts/, may: /^src\// },
   {
     of: /^adapters\//,
-    may: /^(node:|kysely|mysql2\/promise$|cloudflare:workers$|@hono\/node-server|@logtape\/logtape|adapters\/|src\/mod\.ts)/,
+    may: /^(node:|kysely|mysql2\/promise$|cloudflare:workers$|@hono\/node-server|adapters\/|src\/mod\.ts)/,
   },
   { of: /^clients\//, may: /^(node:|@trpc\/client|open$|@optique\/|clients\/|package\.json$)/ },
 ]

@@ -113,6 +113,7 @@ describe('headers', () => {
   const pages = [
     '/device',
     '/sign-in',
+    '/account',
     '/pair/x',
     '/nowhere',
     '/oauth/token',

@@ -126,6 +126,9 @@ export function accountPage(deps: Deps): Handler {
 
 const showOwn = ({ deps, c, manager }: Visit, message: Message) => showMessage(deps, c, message, manager.user)
 
+const signInAgain = ({ deps, c, manager }: Visit) =>
+  sendToFreshSignIn(deps, c, accountPath(deps), manager.user)
+
 /** What to say next to the form when no key was made. */
 function createProblem(refusal: Refusal): Omit<Retry, 'form'> {
   switch (refusal.status) {
@@ -134,15 +137,9 @@ function createProblem(refusal: Refusal): Omit<Retry, 'form'> {
     case 'invalid_scope':
       return { status: 400, problem: 'A key cannot be given that access.' }
     case 'too_many_credentials':
-      return {
-        status: 409,
-        problem: `You have ${refusal.max} keys, the most there may be. End one, then make this one.`,
-      }
+      return { status: 409, problem: `You have ${refusal.max} keys, the most there may be. End one first.` }
     case 'not_allowed':
-      return {
-        status: 403,
-        problem: 'This service does not let your account have such a key. Ask whoever runs it.',
-      }
+      return { status: 403, problem: 'This service does not let your account have such a key.' }
     default:
       return { status: 400, problem: MESSAGES.bad_request.text }
   }
@@ -159,8 +156,7 @@ async function create(visit: Visit, form: Params): Promise<Response> {
     tenant: form.get('tenant'),
     id: form.get('id'),
   })
-  if (outcome.status === 'login_required')
-    return await sendToFreshSignIn(deps, c, accountPath(deps), manager.user)
+  if (outcome.status === 'login_required') return await signInAgain(visit)
   if (outcome.status === 'conflict') return await showOwn(visit, MESSAGES.made_before)
   if (outcome.status !== 'created')
     return await showList(visit, { retry: { ...createProblem(outcome), form } })
@@ -186,8 +182,7 @@ async function rotate(visit: Visit, form: Params): Promise<Response> {
   if (!OVERLAPS.has(overlap) || hint === undefined) return await showOwn(visit, MESSAGES.bad_account_form)
   const request = { id: form.get('id') ?? '', overlap_seconds: Number(overlap), hint }
   const outcome = await rotateKey(deps, c.env.caller, manager, request)
-  if (outcome.status === 'login_required')
-    return await sendToFreshSignIn(deps, c, accountPath(deps), manager.user)
+  if (outcome.status === 'login_required') return await signInAgain(visit)
   if (outcome.status === 'conflict') return await showOwn(visit, MESSAGES.rotated_before)
   if (outcome.status !== 'rotated') return await showList(visit, { status: 404, notice: GONE })
   const { id, secret, expires_at: expiresAt } = outcome

@@ -9,7 +9,7 @@ import { base64url, sha256Hex } from '../hash.ts'
 import type { Credential, User } from '../store.ts'
 import { isAllowed, mostCredentials } from './access.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
-import { type Authenticated, endCredential, idleTime, scopeList } from './credentials.ts'
+import { type Authenticated, endCredential, idleTime, KEPT, scopeList } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 
@@ -92,12 +92,12 @@ export function summarize(deps: Deps, credential: Credential, currentId: string 
   }
 }
 
-/** Longest list; older rows are left out. */
+/** Longest list; the ones that ended first are left out. */
 const MOST_LISTED = 200
 
-/** A person's credentials, newest first; those that ended are shown as long as they are kept: a day past their end. */
+/** A person's credentials: live ones first, newest first. Ended ones are kept for 30 days at most. */
 export async function listCredentials(deps: Deps, manager: Pick<Manager, 'user' | 'credentialId'>) {
-  const found = await deps.store.listCredentials(manager.user.id, 0, MOST_LISTED)
+  const found = await deps.store.listCredentials(manager.user.id, MOST_LISTED)
   return found.map((credential) => summarize(deps, credential, manager.credentialId))
 }
 
@@ -257,7 +257,8 @@ export async function revokeAll(
   user: User,
   request: { kinds: readonly CredentialKind[]; except: string | null },
 ): Promise<{ readonly status: 'revoked'; readonly count: number }> {
-  const count = await deps.store.revokeCredentials({ user_id: user.id, ...request }, deps.now())
+  const now = deps.now()
+  const count = await deps.store.revokeCredentials({ user_id: user.id, ...request }, now, now + KEPT)
   const detail = `${count} of ${request.kinds.join(', ')}`
   if (count > 0) await recordEvent(deps, caller, 'revoked', { user, detail })
   return { status: 'revoked', count }

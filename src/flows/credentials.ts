@@ -15,6 +15,9 @@ export interface Authenticated {
   readonly scopes: readonly string[]
 }
 
+/** How long an ended credential stays in its owner's list, at most; milliseconds. */
+export const KEPT = 30 * 86_400_000
+
 /** Uses closer together than this are not written down; milliseconds. */
 const TOUCH_EVERY = 60_000
 
@@ -132,7 +135,8 @@ export async function endCredential(
   { credential, user }: CredentialWithUser,
 ): Promise<boolean> {
   const { id, client_id, kind } = credential
-  if (!(await deps.store.revokeCredential({ id, user_id: user.id }, deps.now()))) return false
+  const now = deps.now()
+  if (!(await deps.store.revokeCredential({ id, user_id: user.id }, now, now + KEPT))) return false
   const type = kind === 'browser' ? 'signed_out' : 'revoked'
   await recordEvent(deps, caller, type, { user, client_id, credential_id: id })
   return true

@@ -4,16 +4,9 @@ import type { Config } from '../config.ts'
 import { clientAddress } from '../core/address.ts'
 import type { Random } from '../core/text.ts'
 import { base64url } from '../hash.ts'
+import type { Log } from '../options.ts'
 import type { Store } from '../store.ts'
 import type { Recent } from './recent.ts'
-
-/** Where flows report to. Messages are constant; properties hold no secrets. */
-export interface Log {
-  debug(message: string, properties: Record<string, unknown>): void
-  info(message: string, properties: Record<string, unknown>): void
-  warn(message: string, properties: Record<string, unknown>): void
-  error(message: string, properties: Record<string, unknown>): void
-}
 
 /** Everything that a flow may touch. Built once, in `pairgate.ts`. */
 export interface Deps {

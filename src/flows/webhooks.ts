@@ -160,7 +160,6 @@ export function announce(deps: Deps, event: AuditEvent, user: Person | null): vo
   const { onEvent, webhooks } = deps.config
   const wanting = webhooks.filter(({ events }) => events.includes(event.type))
   if (onEvent || wanting.length > 0) deps.defer(tell(deps, event, user, wanting))
-  deliverSometimes(deps)
 }
 
 /** Takes a turn at a delivery that is due. */

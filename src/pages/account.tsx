@@ -5,10 +5,10 @@
 
 import type { PropsWithChildren } from 'hono/jsx'
 import type { CredentialSummary } from '../flows/account.ts'
+import { Fact, Moment } from './facts.tsx'
 import { Hidden } from './fields.tsx'
 import { KeyForm, type KeyFormProps } from './key_form.tsx'
 import { ACCOUNT, Layout, type PageContext } from './layout.tsx'
-import { Moment } from './time.tsx'
 
 /** A key or a session, with the names of what it refers to. */
 export interface Entry extends CredentialSummary {
@@ -75,18 +75,11 @@ function Origin({ entry }: { entry: Entry }) {
   const { kind, client_id, remote_address, approved_address } = entry
   const from = remote_address ?? 'unknown address'
   if (kind === 'browser' || client_id === null)
-    return (
-      <>
-        <dt>{kind === 'browser' ? 'Signed in from' : 'Made from'}</dt>
-        <dd>{from}</dd>
-      </>
-    )
+    return <Fact name={kind === 'browser' ? 'Signed in from' : 'Made from'}>{from}</Fact>
   return (
     <>
-      <dt>Allowed from</dt>
-      <dd>{approved_address ?? 'unknown address'}</dd>
-      <dt>Collected from</dt>
-      <dd>{from}</dd>
+      <Fact name="Allowed from">{approved_address ?? 'unknown address'}</Fact>
+      <Fact name="Collected from">{from}</Fact>
     </>
   )
 }
@@ -95,31 +88,16 @@ function Facts({ entry, now }: { entry: Entry; now: number }) {
   const { kind, client_name, client_id, tenant_name, access, status } = entry
   return (
     <dl>
-      {client_id !== null && (
-        <>
-          <dt>App</dt>
-          <dd>{client_name}</dd>
-        </>
-      )}
+      {client_id !== null && <Fact name="App">{client_name}</Fact>}
       {kind !== 'browser' && (
-        <>
-          <dt>Access</dt>
-          <dd>{access.length > 0 ? access.join('; ') : 'Your account, no further scopes'}</dd>
-        </>
+        <Fact name="Access">{access.length > 0 ? access.join('; ') : 'Your account, no further scopes'}</Fact>
       )}
-      {tenant_name !== null && (
-        <>
-          <dt>Organisation</dt>
-          <dd>{tenant_name}</dd>
-        </>
-      )}
-      <dt>Created</dt>
-      <dd>
+      {tenant_name !== null && <Fact name="Organisation">{tenant_name}</Fact>}
+      <Fact name="Created">
         <Moment at={entry.created_at} now={now} />
-      </dd>
+      </Fact>
       <Origin entry={entry} />
-      <dt>Last used</dt>
-      <dd>
+      <Fact name="Last used">
         {entry.last_used_at === null ? (
           'Never'
         ) : (
@@ -128,14 +106,11 @@ function Facts({ entry, now }: { entry: Entry; now: number }) {
             {entry.last_used_address !== null && ` from ${entry.last_used_address}`}
           </>
         )}
-      </dd>
+      </Fact>
       {status !== 'revoked' && (
-        <>
-          <dt>{status === 'active' ? 'Expires' : 'Expired'}</dt>
-          <dd>
-            <Moment at={entry.expires_at} now={now} />
-          </dd>
-        </>
+        <Fact name={status === 'active' ? 'Expires' : 'Expired'}>
+          <Moment at={entry.expires_at} now={now} />
+        </Fact>
       )}
     </dl>
   )

@@ -3,9 +3,9 @@
 
 /** The form that makes a key, and the one page that shows a key's secret. @module */
 
+import { Fact, formatDuration, Moment } from './facts.tsx'
 import { Hidden, Problem, ScopeBoxes, type ScopeChoice, TenantButtons, type TenantChoice } from './fields.tsx'
 import { ACCOUNT, Layout, type PageContext } from './layout.tsx'
-import { formatDuration, Moment } from './time.tsx'
 
 /** What the form that makes a key needs to know. */
 export interface KeyFormProps {
@@ -100,25 +100,20 @@ export function SecretPage(props: {
         as <code>Authorization: Bearer</code> and the key.
       </p>
       <dl>
-        <dt>Name</dt>
-        <dd>{name}</dd>
-        <dt>Expires</dt>
-        <dd>
+        <Fact name="Name">{name}</Fact>
+        <Fact name="Expires">
           <Moment at={expiresAt} now={now} />
-        </dd>
+        </Fact>
         {previousUntil !== null && (
-          <>
-            <dt>Old secret</dt>
-            <dd>
-              {previousUntil * 1000 > now ? (
-                <>
-                  Ends <Moment at={previousUntil} now={now} />
-                </>
-              ) : (
-                'Ended just now'
-              )}
-            </dd>
-          </>
+          <Fact name="Old secret">
+            {previousUntil * 1000 > now ? (
+              <>
+                Ends <Moment at={previousUntil} now={now} />
+              </>
+            ) : (
+              'Ended just now'
+            )}
+          </Fact>
         )}
       </dl>
       <a class="button" href={page.basePath + ACCOUNT.path}>

@@ -79,23 +79,23 @@ export const MESSAGES = {
   untrusted_network: {
     status: 403,
     title: 'Not from this network',
-    text: 'This service allows logins only from its own networks, and this browser is in none of them. Nothing was allowed.',
+    text: 'This service allows logins only from its own networks. Nothing was allowed.',
   },
   not_allowed: {
     status: 403,
     title: 'Not for this account',
-    text: 'This service does not let your account have what the app asked for. Nothing was allowed. Ask whoever runs this service.',
+    text: 'This service does not let your account have what the app asked for. Nothing was allowed.',
   },
   made_before: {
     status: 409,
     title: 'This key was made already',
-    text: 'The form came twice, and one key was made: the first time. Its secret was shown then. If you did not see it, revoke that key and make another.',
+    text: 'The form came twice. Its secret was shown the first time; if you did not see it, revoke the key and make another.',
     link: ACCOUNT,
   },
   rotated_before: {
     status: 409,
     title: 'This key was rotated already',
-    text: 'It got another secret after your page was made, and that one stays; it was shown then. If you did not see it, rotate the key once more.',
+    text: 'Its new secret was shown then; if you did not see it, rotate the key once more.',
     link: ACCOUNT,
   },
   signed_out: {

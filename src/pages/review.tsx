@@ -5,9 +5,9 @@
 
 import type { ReviewDetails } from '../core/outcome.ts'
 import type { User } from '../store.ts'
+import { Fact, formatDuration, Moment } from './facts.tsx'
 import { Hidden, Problem, ScopeBoxes, type ScopeChoice, scopeField, TenantButtons } from './fields.tsx'
 import { issuerName, Layout, type PageContext, personName } from './layout.tsx'
-import { formatDuration, Moment } from './time.tsx'
 
 /** What is wrong with a decision: where on the page, and in which words. */
 export interface ReviewProblem {
@@ -90,22 +90,19 @@ function Organisation(props: {
   const [only] = tenants
   if (!only) return null
   return (
-    <>
-      <dt>Organisation</dt>
-      <dd>
-        {tenants.length === 1 ? (
-          <>
-            {only.name}
-            <Hidden fields={{ tenant: only.id }} />
-          </>
-        ) : (
-          <fieldset aria-label="Organisation" aria-describedby={error ? 'problem' : undefined}>
-            <Problem text={error} />
-            <TenantButtons tenants={tenants} chosen={chosen} />
-          </fieldset>
-        )}
-      </dd>
-    </>
+    <Fact name="Organisation">
+      {tenants.length === 1 ? (
+        <>
+          {only.name}
+          <Hidden fields={{ tenant: only.id }} />
+        </>
+      ) : (
+        <fieldset aria-label="Organisation" aria-describedby={error ? 'problem' : undefined}>
+          <Problem text={error} />
+          <TenantButtons tenants={tenants} chosen={chosen} />
+        </fieldset>
+      )}
+    </Fact>
   )
 }
 
@@ -135,32 +132,25 @@ export function ReviewPage(props: {
         )}
         <CodeCheck review={review} typed={chosen?.code} error={textOf(problem, 'code')} />
         <dl>
-          <dt>App</dt>
-          <dd>
+          <Fact name="App">
             {review.client_name} <small>({review.client_id})</small>
-          </dd>
-          <dt>Device</dt>
-          <dd>
+          </Fact>
+          <Fact name="Device">
             {review.device_name ?? 'not named'}{' '}
             {review.device_name !== null && <small>(unverified: anyone can write this)</small>}
-          </dd>
-          <dt>From</dt>
-          <dd>{review.remote_address ?? 'unknown address'}</dd>
-          <dt>Started</dt>
-          <dd>
+          </Fact>
+          <Fact name="From">{review.remote_address ?? 'unknown address'}</Fact>
+          <Fact name="Started">
             <Moment at={review.started_at} now={now} />
-          </dd>
-          <dt>Access</dt>
-          <dd>
+          </Fact>
+          <Fact name="Access">
             <Access scopes={scopes} error={textOf(problem, 'scope')} />
-          </dd>
+          </Fact>
           <Organisation tenants={review.tenants} chosen={chosen?.tenant} error={textOf(problem, 'tenant')} />
-          <dt>Lasts</dt>
-          <dd>{formatDuration(review.lifetime)} at most</dd>
-          <dt>As</dt>
-          <dd>
+          <Fact name="Lasts">{formatDuration(review.lifetime)} at most</Fact>
+          <Fact name="As">
             {personName(user)} <small>({issuerName(user.issuer)})</small>
-          </dd>
+          </Fact>
         </dl>
         <p>
           <strong>Go on only if you started this yourself, just now.</strong> If somebody sent you the link or

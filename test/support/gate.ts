@@ -75,12 +75,8 @@ export function readForm(html: string): PageForm {
   for (const [, attributes = '', inside = ''] of html.matchAll(/<form([^>]*)>(.*?)<\/form>/gs)) {
     if (!inside.includes('name="')) continue
     const attribute = (name: string) => plain(new RegExp(`${name}="([^"]*)"`).exec(attributes)?.[1] ?? '')
-    const inputs = [...inside.matchAll(/<input type="(?:hidden|checkbox|radio)" ([^>]*)>/g)]
-    const sent = inputs.flatMap(([input, rest = '']) => {
-      const [, name = '', value = ''] = /name="([^"]*)" value="([^"]*)"/.exec(rest) ?? []
-      return input.includes('"hidden"') || rest.includes('checked=""') ? [[plain(name), plain(value)]] : []
-    })
-    const fields = Object.fromEntries(sent)
+    const hidden = [...inside.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)]
+    const fields = Object.fromEntries(hidden.map(([, name = '', value = '']) => [name, plain(value)]))
     return { action: attribute('action'), method: attribute('method'), fields }
   }
   throw new Error(`No form in the page: ${html.slice(html.indexOf('<body'))}`)

@@ -5,6 +5,7 @@ import type { NewGrant, Store } from '../../src/mod.ts'
 import {
   fresh,
   hash,
+  LATER,
   NOW,
   newDecision,
   newDelivery,
@@ -147,8 +148,8 @@ export function testLostStatements(get: () => LossyStore): void {
       const { other } = get()
       const key = newKey(user.id)
       await other.insertCredential(key)
-      expect(await losing(key.id, (store) => store.revokeCredential(key, NOW + 1))).toBe(true)
-      expect(await losing(key.id, (store) => store.revokeCredential(key, NOW + 2))).toBe(false)
+      expect(await losing(key.id, (store) => store.revokeCredential(key, NOW + 1, LATER))).toBe(true)
+      expect(await losing(key.id, (store) => store.revokeCredential(key, NOW + 2, LATER))).toBe(false)
       expect((await other.findOwnCredential(key))?.revoked_at).toBe(NOW + 1)
     })
 

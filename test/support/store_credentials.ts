@@ -6,6 +6,7 @@ import type { StoreCases } from './store_contract.ts'
 import {
   fresh,
   hash,
+  LATER,
   NOW,
   newBrowser,
   newKey,
@@ -69,24 +70,21 @@ const reading: StoreCases = {
     expect(await store.findOwnCredential({ id: fresh('none'), user_id })).toBeNull()
   },
 
-  'listCredentials: a person’s, newest first, a bounded number, those that end after a time': async ({
-    store,
-  }) => {
-    const [twin, last, ended, , first] = await own(store, (id) => [
+  'listCredentials: a person’s, the ended ones last, newest first, a bounded number': async ({ store }) => {
+    const [twin, last, ended, oldest, first] = await own(store, (id) => [
       newKey(id, { id: fresh('a-key'), created_at: NOW - 2 }),
       newSession(id, { id: fresh('a-session'), created_at: NOW }),
       newBrowser(id, { id: fresh('z-browser'), created_at: NOW - 1 }),
       newKey(id, { created_at: NOW - 3, expires_at: NOW }),
       newKey(id, { id: fresh('b-key'), created_at: NOW - 2 }),
     ])
-    await store.revokeCredential(ended, NOW)
+    await store.revokeCredential(ended, NOW, LATER)
     await own(store, (id) => [newKey(id)])
-    const list = async (since: number, limit: number) =>
-      (await store.listCredentials(first.user_id, since, limit)).map(({ id }) => id)
-    expect(await list(NOW, 9)).toEqual([last.id, ended.id, first.id, twin.id])
-    expect(await list(NOW - 1, 9)).toHaveLength(5)
-    expect(await list(NOW, 2)).toEqual([last.id, ended.id])
-    expect((await store.listCredentials(first.user_id, NOW, 1))[0]).toEqual({ ...last, ...UNUSED })
+    const list = async (limit: number) =>
+      (await store.listCredentials(first.user_id, limit)).map(({ id }) => id)
+    expect(await list(9)).toEqual([last.id, first.id, twin.id, oldest.id, ended.id])
+    expect(await list(2)).toEqual([last.id, first.id])
+    expect((await store.listCredentials(first.user_id, 1))[0]).toEqual({ ...last, ...UNUSED })
   },
 
   'countCredentials counts live ones of a kind and a person': async ({ store }) => {
@@ -98,7 +96,7 @@ const reading: StoreCases = {
       newSession(id),
     ])
     await own(store, (id) => [newKey(id)])
-    await store.revokeCredential(ended, NOW)
+    await store.revokeCredential(ended, NOW, LATER)
     expect(await store.countCredentials(key.user_id, 'api_key', NOW)).toBe(2)
     expect(await store.countCredentials(key.user_id, 'session', NOW)).toBe(1)
     expect(await store.countCredentials(key.user_id, 'browser', NOW)).toBe(0)
@@ -140,12 +138,28 @@ const ending: StoreCases = {
   'revokeCredential: once, and only its owner’s': async ({ store, each }) => {
     const [key, other] = await own(store, (id) => [newKey(id), newKey(id)])
     const { id, user_id } = key
-    expect(await store.revokeCredential({ id, user_id: hash('other') }, NOW)).toBe(false)
-    expect(await store.revokeCredential({ id: fresh('none'), user_id }, NOW)).toBe(false)
-    const results = await times(20, (i) => each(i).revokeCredential({ id, user_id }, NOW + 1 + i))
+    expect(await store.revokeCredential({ id, user_id: hash('other') }, NOW, LATER)).toBe(false)
+    expect(await store.revokeCredential({ id: fresh('none'), user_id }, NOW, LATER)).toBe(false)
+    const results = await times(20, (i) => each(i).revokeCredential({ id, user_id }, NOW + 1 + i, LATER))
     expect(results.filter(Boolean)).toHaveLength(1)
     expect(await read(store, key)).toMatchObject({ revoked_at: NOW + 1 + results.indexOf(true) })
     expect(await read(store, other)).toMatchObject({ revoked_at: null })
+  },
+
+  'revokeCredential, revokeCredentials: an ended one is kept for a while at most': async ({ store }) => {
+    const ends = [NOW + 1000, NOW + 9000]
+    const [soon, late] = await own(store, (id) => ends.map((expires_at) => newKey(id, { expires_at })))
+    const [early, last] = await own(store, (id) => ends.map((expires_at) => newKey(id, { expires_at })))
+    for (const one of [soon!, late!]) await store.revokeCredential(one, NOW, NOW + 5000)
+    const key = { user_id: early!.user_id, kinds: ['api_key'], except: null } as const
+    expect(await store.revokeCredentials(key, NOW, NOW + 5000)).toBe(2)
+    for (const [one, expires_at] of [
+      [soon, NOW + 1000],
+      [late, NOW + 5000],
+      [early, NOW + 1000],
+      [last, NOW + 5000],
+    ] as const)
+      expect(await read(store, one!)).toMatchObject({ revoked_at: NOW, expires_at })
   },
 
   'revokeCredentials ends a person’s, of some kinds, but one; once': async ({ store }) => {
@@ -158,28 +172,30 @@ const ending: StoreCases = {
     ])
     const [stranger] = await own(store, (id) => [newSession(id)])
     const { user_id } = browser
-    await store.revokeCredential(early, NOW + 1)
+    await store.revokeCredential(early, NOW + 1, LATER)
     const endedAt = async () =>
       await times(6, async (i) => {
         const all = [browser, session, kept, key, early, stranger]
         return (await read(store, all[i]!))?.revoked_at
       })
-    expect(await store.revokeCredentials({ user_id, kinds: [], except: null }, NOW + 2)).toBe(0)
-    expect(await store.revokeCredentials({ user_id, kinds: ['session'], except: kept.id }, NOW + 3)).toBe(1)
+    expect(await store.revokeCredentials({ user_id, kinds: [], except: null }, NOW + 2, LATER)).toBe(0)
+    expect(
+      await store.revokeCredentials({ user_id, kinds: ['session'], except: kept.id }, NOW + 3, LATER),
+    ).toBe(1)
     expect(await endedAt()).toEqual([null, NOW + 3, null, null, NOW + 1, null])
     const two = { user_id, kinds: ['session', 'api_key'], except: null } as const
-    expect(await store.revokeCredentials(two, NOW + 4)).toBe(2)
+    expect(await store.revokeCredentials(two, NOW + 4, LATER)).toBe(2)
     expect(await endedAt()).toEqual([null, NOW + 3, NOW + 4, NOW + 4, NOW + 1, null])
     const three = { user_id, kinds: ['session', 'api_key', 'browser'], except: null } as const
-    expect(await store.revokeCredentials(three, NOW + 5)).toBe(1)
+    expect(await store.revokeCredentials(three, NOW + 5, LATER)).toBe(1)
     expect(await endedAt()).toEqual([NOW + 5, NOW + 3, NOW + 4, NOW + 4, NOW + 1, null])
-    expect(await store.revokeCredentials(three, NOW + 6)).toBe(0)
+    expect(await store.revokeCredentials(three, NOW + 6, LATER)).toBe(0)
   },
 
   'revokeCredentials: two at once end each credential once': async ({ store, each }) => {
     const [session] = await own(store, (id) => Array.from({ length: 10 }, () => newSession(id)))
     const key = { user_id: session!.user_id, kinds: ['session'], except: null } as const
-    const counts = await times(8, (i) => each(i).revokeCredentials(key, NOW + i))
+    const counts = await times(8, (i) => each(i).revokeCredentials(key, NOW + i, LATER))
     expect(counts.reduce((sum, n) => sum + n)).toBe(10)
   },
 

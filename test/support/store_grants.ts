@@ -6,6 +6,7 @@ import {
   approvedGrant,
   fresh,
   hash,
+  LATER,
   NOW,
   newDecision,
   newGrant,
@@ -133,7 +134,7 @@ const capped: StoreCases = {
     await store.upsertUser(newUser('issue-cap-other'), NOW)
     const ended = newKey(user_id)
     await store.insertCredential(ended)
-    await store.revokeCredential(ended, NOW)
+    await store.revokeCredential(ended, NOW, LATER)
     await store.insertCredential(newKey(user_id, { expires_at: NOW }))
     await store.insertCredential(newKey(user_id, { kind: 'session' }))
     await store.insertCredential(newKey(hash('issue-cap-other')))

@@ -6,6 +6,7 @@ import type { StoreCases } from './store_contract.ts'
 import {
   fresh,
   hash,
+  LATER,
   NOW,
   newKey,
   newRefresh,
@@ -63,7 +64,7 @@ const making: StoreCases = {
     const user = await addUser(store)
     const ended = newKey(user.id)
     await store.insertCredential(ended)
-    await store.revokeCredential(ended, NOW)
+    await store.revokeCredential(ended, NOW, LATER)
     await store.insertCredential(newKey(user.id, { expires_at: NOW }))
     await store.insertCredential(newSession(user.id))
     await store.insertCredential(newKey((await addUser(store)).id))
@@ -143,7 +144,7 @@ const rotating: StoreCases = {
         await store.insertCredential(other)
         expect(await store.rotateCredential(newRotation(other))).toBe(false)
       }
-      await store.revokeCredential(key, NOW)
+      await store.revokeCredential(key, NOW, LATER)
       expect(await store.rotateCredential(newRotation(key))).toBe(false)
       const late = newKey(key.user_id)
       await store.insertCredential(late)
@@ -167,7 +168,7 @@ const rotating: StoreCases = {
       const rotation = newRotation(key)
       const [rotated, ended] = await Promise.all([
         each(round).rotateCredential(rotation),
-        each(round + 1).revokeCredential(key, NOW + 1),
+        each(round + 1).revokeCredential(key, NOW + 1, LATER),
       ])
       expect(ended).toBe(true)
       const secret_hash = rotated ? rotation.new_hash : key.secret_hash
@@ -217,7 +218,7 @@ const refreshing: StoreCases = {
     await store.setUserDisabled(user, NOW, NOW)
     expect(await store.refreshCredential(newRefresh(session))).toBe(false)
     await store.setUserDisabled(user, null, NOW)
-    await store.revokeCredential(session, NOW + 1)
+    await store.revokeCredential(session, NOW + 1, LATER)
     expect(await store.refreshCredential(newRefresh(session))).toBe(false)
     expect(await read()).toEqual({ ...session, ...UNUSED, revoked_at: NOW + 1 })
   },
@@ -244,7 +245,7 @@ const refreshing: StoreCases = {
       const refresh = newRefresh(session)
       const [refreshed, ended] = await Promise.all([
         each(round).refreshCredential(refresh),
-        each(round + 1).revokeCredential(session, NOW + 1),
+        each(round + 1).revokeCredential(session, NOW + 1, LATER),
       ])
       expect(ended).toBe(true)
       const refresh_hash = refreshed ? refresh.new_refresh_hash : session.refresh_hash

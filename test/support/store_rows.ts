@@ -17,6 +17,9 @@ import type {
 /** The moment at which everything happens, in epoch milliseconds. */
 export const NOW = 1_800_000_000_000
 
+/** How long ended credentials are kept: longer than any lives. */
+export const LATER = NOW + 400 * 86_400_000
+
 let serial = 0
 
 /** A name that no other row has. */

@@ -7,6 +7,7 @@ import {
   approvedGrant,
   fresh,
   hash,
+  LATER,
   NOW,
   newBrowser,
   newDecision,
@@ -91,16 +92,16 @@ const exactness: StoreCases = {
         // no letter of a hash is another one with an accent
         if (key.id === id && key.user_id === user_id) continue
         expect(await store.findOwnCredential(key)).toBeNull()
-        expect(await store.revokeCredential(key, NOW)).toBe(false)
+        expect(await store.revokeCredential(key, NOW, LATER)).toBe(false)
         const others = { user_id: key.user_id, kinds: ['api_key'], except: null } as const
-        if (key.user_id !== user_id) expect(await store.revokeCredentials(others, NOW)).toBe(0)
+        if (key.user_id !== user_id) expect(await store.revokeCredentials(others, NOW, LATER)).toBe(0)
       }
       await store.touchCredential(alike(id), { now: NOW + 9, before: NOW, address: null })
       expect(await store.noteFirstUse(alike(id), { now: NOW + 9, address: null })).toBe(false)
     }
     const found = await store.findCredential(secret_hash)
     expect(found?.credential).toMatchObject({ last_used_at: NOW, first_used_at: null, revoked_at: null })
-    expect(await store.revokeCredential({ id, user_id }, NOW)).toBe(true)
+    expect(await store.revokeCredential({ id, user_id }, NOW, LATER)).toBe(true)
   },
 
   'STO-02 secrets are renewed by exactly id, owner, client and present secret': async ({ store }) => {

@@ -1,11 +1,12 @@
-/** A receiver of webhooks on a real socket, and a gate that can be waited for: no test sleeps. @module */
+/** Receivers of webhooks on real sockets, and a gate that can be waited for: no test sleeps. @module */
 
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { configure, type LogRecord } from '@logtape/logtape'
+import { inspect } from 'node:util'
+import { configure, type LogRecord, reset } from '@logtape/logtape'
 import { Webhook } from 'standardwebhooks'
-import { vi } from 'vitest'
+import { afterEach, beforeEach, expect, vi } from 'vitest'
 import type { PairgateOptions } from '../../src/mod.ts'
 import type { PairgateEvent } from '../../src/options.ts'
 import { createTestGate, type TestGate } from './gate.ts'
@@ -119,7 +120,10 @@ export function createSettledGate(options: Partial<PairgateOptions> = {}): Settl
   const pending = new Set<Promise<unknown>>()
   const test = createTestGate({
     now: () => now,
-    waitUntil: (work) => void pending.add(work.finally(() => pending.delete(work))),
+    waitUntil: (work) => {
+      pending.add(work)
+      work.finally(() => pending.delete(work))
+    },
     ...options,
   })
   return {
@@ -146,4 +150,61 @@ export async function catchLog(): Promise<LogRecord[]> {
     ],
   })
   return records
+}
+
+/** Somebody to whom things happen. */
+export const ALICE = { issuer: 'urn:pairgate:dev', subject: 'alice' }
+
+/** The option that sends everything to these. */
+export const webhooksTo = (...to: Receiver[]) => to.map(({ url, secret }) => ({ url, secret }))
+
+/** Something happens. */
+export async function happen(t: SettledGate): Promise<void> {
+  await t.gate.users.enable(ALICE)
+  await t.settle()
+}
+
+/** Time passes, and then some request comes. */
+export async function knock(t: SettledGate, seconds = 0): Promise<void> {
+  t.advance(seconds)
+  await t.fetch('/readyz')
+  await t.settle()
+}
+
+/** The deliveries that are not over. */
+export const waiting = (t: SettledGate) => t.rows('SELECT attempts, next_at FROM deliveries')
+
+/**
+ * For all tests of a file: what is logged is caught, and must never hold a webhook's path, query, secret or body; and
+ * receivers are closed.
+ */
+export function watchWebhooks() {
+  const receivers: Receiver[] = []
+  let records: LogRecord[] = []
+  beforeEach(async () => {
+    records = await catchLog()
+  })
+  afterEach(async () => {
+    const text = inspect(records, { depth: 12, maxArrayLength: null, maxStringLength: null })
+    const secrets = receivers.map(({ secret }) => secret)
+    await Promise.all(receivers.splice(0).map((receiver) => receiver.close()))
+    await reset()
+    vi.restoreAllMocks()
+    for (const secret of ['hidden', '"data"', ...secrets]) expect(text).not.toContain(secret)
+  })
+  /** Sees to it that a receiver is closed. */
+  const adopt = (receiver: Receiver) => {
+    receivers.push(receiver)
+    return receiver
+  }
+  return {
+    adopt,
+    /** Starts a receiver. */
+    receive: async (reply: Reply = replyWith(204)) => Object.assign(adopt(await listenWebhook()), { reply }),
+    /** What was logged: messages and their properties. */
+    logged: (level: LogRecord['level']) =>
+      records
+        .filter((record) => record.level === level)
+        .map(({ rawMessage, properties }) => [String(rawMessage), properties]),
+  }
 }

@@ -1,7 +1,9 @@
 /** @jsxRuntime automatic */
 /** @jsxImportSource hono/jsx */
 
-/** Times and lengths of time, in words and exactly. @module */
+/** What is told of a login or a key: facts, each under its name, and times in words and exactly. @module */
+
+import type { PropsWithChildren } from 'hono/jsx'
 
 /** Seconds in the words of a person: `10 minutes`. */
 export function formatDuration(seconds: number): string {
@@ -28,6 +30,16 @@ export function Moment({ at, now }: { at: number; now: number }) {
       <small>
         <time datetime={iso}>{`${iso.slice(0, 16).replace('T', ' ')} UTC`}</time>
       </small>
+    </>
+  )
+}
+
+/** One entry of a list of facts. */
+export function Fact({ name, children }: PropsWithChildren<{ name: string }>) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
     </>
   )
 }
