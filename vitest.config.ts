@@ -8,13 +8,16 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/support/matrix_reporter.ts'],
     projects: [
-      { extends: true, test: { name: 'house', include: ['test/house.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'house', include: ['test/house.test.ts', 'test/requirements.test.ts'] },
+      },
       {
         extends: true,
         test: {
           name: 'main',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/house.test.ts', 'test/cluster/**'],
+          exclude: ['test/house.test.ts', 'test/requirements.test.ts', 'test/cluster/**'],
           globalSetup: ['test/support/setup.ts'],
           ...timeouts,
         },

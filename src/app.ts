@@ -22,7 +22,7 @@ import { isUnavailable } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { STYLE_HASH } from './pages/layout.tsx'
 import { MESSAGES, type Message } from './pages/message.tsx'
-import { retryAfterHeader } from './procedures.ts'
+import { errorHeaders } from './procedures.ts'
 import { createRouter } from './router.ts'
 import type { RouterContext } from './router_type.ts'
 
@@ -146,7 +146,7 @@ function trpc(deps: Deps, ready: () => Promise<void>): Handler {
       req: c.req.raw,
       router,
       maxBatchSize: MAX_BATCH,
-      responseMeta: ({ errors }) => retryAfterHeader(errors),
+      responseMeta: ({ errors }) => ({ headers: errorHeaders(errors, c.env.caller.request) }),
       createContext: () => ({ request: c.env.caller.request, remoteAddress: c.env.peer }),
     })
   }

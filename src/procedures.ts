@@ -12,7 +12,7 @@ import { requestSite } from './core/same_origin.ts'
 import { isUnavailable } from './errors.ts'
 import { credentialManager, personManager } from './flows/account.ts'
 import { findViewer } from './flows/browser.ts'
-import { authenticateBearer, bearerToken } from './flows/credentials.ts'
+import { authenticateBearer, bearerChallenge, bearerToken } from './flows/credentials.ts'
 import { type Caller, type Deps, toCaller } from './flows/deps.ts'
 import type { RouterContext } from './router_type.ts'
 
@@ -28,10 +28,14 @@ function later(
   return error
 }
 
-/** The `Retry-After` that the errors of a response ask for: the longest. */
-export function retryAfterHeader(errors: readonly TRPCError[]): { headers?: Record<string, string> } {
+/** The headers that the errors of a response ask for: the longest `Retry-After`, and a challenge (RFC 6750 section 3). */
+export function errorHeaders(errors: readonly TRPCError[], request: Request): Record<string, string> {
   const times = errors.flatMap((error) => retryTimes.get(error) ?? [])
-  return times.length > 0 ? { headers: { 'Retry-After': String(Math.max(...times)) } } : {}
+  const isUnknown = errors.some(({ code }) => code === 'UNAUTHORIZED')
+  return {
+    ...(times.length > 0 && { 'Retry-After': String(Math.max(...times)) }),
+    ...(isUnknown && { 'WWW-Authenticate': bearerChallenge(request) }),
+  }
 }
 
 const forbidden = (message: string) => new TRPCError({ code: 'FORBIDDEN', message })

@@ -86,8 +86,11 @@ describe('KEY-05 what a CLI may do with its own credential', () => {
 
   test('nobody at all: 401; a made-up credential too', async () => {
     const t = createGate()
-    for (const token of ['x', `pgs_${'a'.repeat(49)}`])
-      expect((await callAs(t, token, 'keys.list')).body.code).toBe('UNAUTHORIZED')
+    for (const token of ['x', `pgs_${'a'.repeat(49)}`]) {
+      const { status, body, headers } = await callAs(t, token, 'keys.list')
+      expect([status, body.code]).toEqual([401, 'UNAUTHORIZED'])
+      expect(headers.get('www-authenticate')).toBe('Bearer realm="pairgate", error="invalid_token"')
+    }
     expect((await callAs(t, null, 'keys.list')).body.code).toBe('FORBIDDEN')
   })
 })

@@ -127,6 +127,15 @@ describe('browser session', () => {
     expect((await person.get('/secured')).status).toBe(200)
   })
 
+  test('KEY-11 who is disabled in the table is nobody, whatever became of their credentials', async () => {
+    const t = createTestGate()
+    const [key] = await signInByBothFlows(t)
+    const use = () => t.gate.authenticate(new Request(BASE, { headers: { authorization: `Bearer ${key}` } }))
+    expect(await use()).not.toBeNull()
+    t.database.exec('UPDATE users SET disabled_at = 1')
+    expect(await use()).toBeNull()
+  })
+
   test('SES-05 a cookie given twice, or with odd white space, does not win', async () => {
     const t = createTestGate()
     const person = t.browser()

@@ -6,7 +6,13 @@ import { SEED_CLIENT } from '../config.ts'
 import type { Params } from '../core/form.ts'
 import type { Refusal, TokenError, TokenOutcome } from '../core/outcome.ts'
 import { findViewer } from '../flows/browser.ts'
-import { authenticateBearer, bearerToken, describe, revokeToken } from '../flows/credentials.ts'
+import {
+  authenticateBearer,
+  bearerChallenge,
+  bearerToken,
+  describe,
+  revokeToken,
+} from '../flows/credentials.ts'
 import type { Deps } from '../flows/deps.ts'
 import { authorizeDevice, type DeviceAuthorizationResponse, redeemDeviceCode } from '../flows/device.ts'
 import { introspect, isResourceServer } from '../flows/introspection.ts'
@@ -284,7 +290,7 @@ function secured(deps: Deps): Handler {
     const who = hasToken ? await authenticateBearer(deps, caller) : await findSeedSession(deps, caller)
     const user = who?.user ?? (hasToken ? null : (await findViewer(deps, caller))?.user)
     if (!user || user.disabled_at !== null) {
-      c.header('WWW-Authenticate', `Bearer realm="pairgate"${hasToken ? ', error="invalid_token"' : ''}`)
+      c.header('WWW-Authenticate', bearerChallenge(caller.request))
       return c.text('Not authenticated', 401)
     }
     if (!c.req.header('accept')?.includes('application/json')) {

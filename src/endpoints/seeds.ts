@@ -41,7 +41,8 @@ export function seedCliLogin(deps: Deps): Handler {
     const started = await startPair(deps, c.env.caller, start, SEED_TIMES)
     if (!('status' in started)) return c.text(started.login_url)
     if (started.status === 'conflict') return c.text('This paircode was used before', 409)
-    if ('retry_after' in started) c.header('Retry-After', String(started.retry_after))
+    if (!('retry_after' in started)) return c.text('This login may not be started', 403)
+    c.header('Retry-After', String(started.retry_after))
     return c.text('Too many requests', started.status === 'overloaded' ? 503 : 429)
   }
 }

@@ -38,7 +38,11 @@ async function explainRefusal(deps: Deps, caller: Caller, grant: Grant, now: num
 }
 
 /** The secrets of a new login, and what is stored of them. */
-function createTokens(deps: Deps, kind: 'session' | 'api_key', expiresAt: number, refreshable: boolean) {
+function createTokens(
+  deps: Deps,
+  kind: 'session' | 'api_key',
+  { now, expiresAt, refreshable }: { now: number; expiresAt: number; refreshable: boolean },
+) {
   const { random, config } = deps
   const access = createSecret(random, config.secretPrefix, kind)
   const stored = { secret_hash: sha256Hex(access), hint: secretHint(access), expires_at: expiresAt }
@@ -46,7 +50,7 @@ function createTokens(deps: Deps, kind: 'session' | 'api_key', expiresAt: number
   if (!refreshable) return { access, refresh: null, stored: { ...stored, ...none } }
   const family = createFamily(random)
   const refresh = createRefreshToken(random, config.secretPrefix, family)
-  const access_expires_at = Math.min(expiresAt, deps.now() + config.accessSeconds * 1000)
+  const access_expires_at = Math.min(expiresAt, now + config.accessSeconds * 1000)
   const hashes = { family_hash: sha256Hex(family), refresh_hash: sha256Hex(refresh) }
   return { access, refresh, stored: { ...stored, ...hashes, access_expires_at } }
 }
@@ -60,7 +64,11 @@ async function issue(deps: Deps, caller: Caller, grant: Grant, client: Client): 
   }
   const kind = KIND[grant.flow]
   const expiresAt = now + loginSeconds(deps, grant.flow, client, grant.scope) * 1000
-  const { access, refresh, stored } = createTokens(deps, kind, expiresAt, isRefreshable(client, grant.scope))
+  const { access, refresh, stored } = createTokens(deps, kind, {
+    now,
+    expiresAt,
+    refreshable: isRefreshable(client, grant.scope),
+  })
   const id = base64url(deps.random(16))
   const result = await deps.store.issueCredential({
     credential: {

@@ -97,6 +97,11 @@ export function bearerToken(request: Request): string | null {
   return /^bearer +([^\s]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? null
 }
 
+/** What an answer 401 says in `WWW-Authenticate` (RFC 6750 section 3). */
+export function bearerChallenge(request: Request): string {
+  return `Bearer realm="pairgate"${bearerToken(request) === null ? '' : ', error="invalid_token"'}`
+}
+
 /** Tells who a request's Bearer credential belongs to: a CLI's session or an API key. */
 export async function authenticateBearer(deps: Deps, caller: Caller): Promise<Authenticated | null> {
   const token = bearerToken(caller.request)

@@ -111,7 +111,7 @@ export async function listEvents(deps: Deps, filter: EventFilter = {}): Promise<
   const { user, type = null, since = 0, limit = 100, cursor } = filter
   if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
     refuse(`The limit of gate.events must be 1 to 1000, got ${limit}`)
-  const sinceMs = Math.ceil(since * 1000)
+  const sinceMs = Math.round(since * 1000)
   if (!Number.isSafeInteger(sinceMs)) refuse(`"since" of gate.events must be epoch seconds, got ${since}`)
   if (type !== null && !EVENT_TYPES.includes(type)) refuse('The type of gate.events must be an event type')
   const rows = await deps.store.listEvents({

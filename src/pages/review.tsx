@@ -125,7 +125,7 @@ export function ReviewPage(props: {
       <form method="post" action={action}>
         <Hidden fields={hidden} />
         {/* Enter presses a form's first button. In a box to tick it must not allow; with a typed code it may. */}
-        {!review.code_required && (
+        {!review.code_required && (scopes.length > 1 || review.tenants.length > 1) && (
           <button type="submit" name="decision" value="none" hidden>
             Not yet
           </button>

@@ -29,7 +29,7 @@ input[type=text],select{width:100%;padding:.625rem .75rem;margin:0 0 1rem;border
 input.typed{font:600 1.25rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
 fieldset,legend{margin:0;padding:0;border:0;min-width:0}
 form>fieldset{margin-bottom:1rem}
-dd>fieldset{margin-top:-.25rem}
+dd .choice:first-child{margin-top:-.25rem}
 .choice{display:flex;gap:.625rem;margin:0;padding:.25rem 0;font-weight:400}
 .choice input{flex:none;width:1.25rem;height:1.25rem;margin:.125rem 0 0;font:inherit;accent-color:var(--accent)}
 .choice span{overflow-wrap:anywhere;min-width:0}

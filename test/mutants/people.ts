@@ -21,8 +21,8 @@ const credentials: readonly Mutant[] = [
   },
   {
     id: 'KEY-03',
-    file: 'src/endpoints/oauth.ts',
-    from: "hasToken ? ', error=\"invalid_token\"' : ''",
+    file: 'src/flows/credentials.ts',
+    from: "bearerToken(request) === null ? '' : ', error=\"invalid_token\"'",
     to: "''",
     test: 'test/requirements_credentials.test.ts',
   },

@@ -233,7 +233,7 @@ const reading: StoreCases = {
     }
   },
 
-  'STO-03 text that looks like SQL is only text': async ({ store, database }) => {
+  'STO-01 text that looks like SQL is only text': async ({ store, database }) => {
     const text = "'); DROP TABLE limits; --"
     const grant = newGrant({ device_name: text, client_id: text })
     await store.insertGrant(grant)
