@@ -22,6 +22,7 @@ const METHODS: Record<string, readonly string[]> = {
   '/sign-in/nobody': ['GET', 'HEAD'],
   '/sign-in/callback/nobody': ['GET', 'HEAD'],
   '/sign-out': ['POST'],
+  '/account': ['GET', 'POST', 'HEAD'],
 }
 
 describe('methods', () => {

