@@ -328,6 +328,9 @@ export function parseOptions(options: PairgateOptions): Config {
   }
   const ids = rest.signIn.map((provider) => provider.id)
   if (new Set(ids).size !== ids.length) refuse(`Option "signIn" names a provider twice: ${ids.join(', ')}`)
+  // not quoted: a path may hold a secret
+  if (new Set(webhooks.map(({ url }) => url)).size !== webhooks.length)
+    refuse('Option "webhooks" names a URL twice')
   const clients = Object.entries(listClients(result.output)).map(([id, client]) =>
     parseClient(id, client, result.output),
   )

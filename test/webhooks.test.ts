@@ -1,5 +1,6 @@
 /** Webhooks: what arrives, who may believe it, and what becomes of receivers that fail. @module */
 
+import type { ServerResponse } from 'node:http'
 import { describe, expect, test, vi } from 'vitest'
 import type { PairgateOptions } from '../src/mod.ts'
 import { loginAs, personAt } from './support/credentials.ts'
@@ -263,6 +264,25 @@ describe('receivers that fail', () => {
       [expect.anything(), { reason: 'TimeoutError' }],
       expect.anything(),
     ])
+  })
+
+  test('DF-23 at most 50 attempts are under way at once; what is beyond waits for its turn', async () => {
+    const held: ServerResponse[] = []
+    const to = await receive((response) => void held.push(response))
+    const t = createSettledGate({ webhooks: webhooksTo(to) })
+    for (let i = 0; i < 60; i++) await t.gate.users.enable(ALICE)
+    await to.arrived(50)
+    const times = waiting(t).map(({ next_at }) => Number(next_at) - t.now())
+    expect([times.filter((time) => time > 0).length, times.filter((time) => time === 0).length]).toEqual([
+      50, 10,
+    ])
+    to.reply = replyWith(200)
+    for (const response of held) replyWith(200)(response, to.requests[0]!)
+    await t.settle()
+    expect(held).toHaveLength(50)
+    await knock(t, 5)
+    expect(to.requests).toHaveLength(60)
+    expect(waiting(t)).toEqual([])
   })
 
   test('an answer without end is cut off', async () => {

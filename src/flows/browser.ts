@@ -12,6 +12,7 @@ import { getCookie, setCookie } from './cookies.ts'
 import { endCredential, verifySecret } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import { userId } from './user_id.ts'
 
 /** Who vouches for the names of the dev sign-in: nobody. */
 export const DEV_ISSUER = 'urn:pairgate:dev'
@@ -20,11 +21,6 @@ export const DEV_ISSUER = 'urn:pairgate:dev'
 export interface SignInStep {
   readonly location: string
   readonly cookies: readonly string[]
-}
-
-/** The id that a person has in the store: issuer and subject, nothing else. */
-export function userId(identity: { issuer: string; subject: string }): string {
-  return sha256Hex(JSON.stringify([identity.issuer, identity.subject]))
 }
 
 function toUser(identity: Identity & { issuer: string }): Omit<User, 'disabled_at'> {

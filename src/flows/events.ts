@@ -4,8 +4,8 @@ import { PairgateError } from '../errors.ts'
 import { base64url, fromBase64url, toBase64url } from '../hash.ts'
 import type { PairgateEvent } from '../options.ts'
 import { type AuditEvent, EVENT_TYPES, type EventType, type User, type UserIdentity } from '../store.ts'
-import { userId } from './browser.ts'
 import type { Caller, Deps } from './deps.ts'
+import { userId } from './user_id.ts'
 import { announce, toPairgateEvent } from './webhooks.ts'
 
 /** What an event is about; every part is optional. */

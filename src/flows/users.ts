@@ -2,10 +2,10 @@
 
 import type { User, UserIdentity } from '../store.ts'
 import { type CredentialSummary, KINDS, listCredentials, revokeAll } from './account.ts'
-import { userId } from './browser.ts'
 import { endCredential } from './credentials.ts'
 import type { Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import { userId } from './user_id.ts'
 
 function toUser({ issuer, subject }: UserIdentity): User {
   return { id: userId({ issuer, subject }), issuer, subject, name: null, email: null, disabled_at: null }

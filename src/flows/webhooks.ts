@@ -24,7 +24,10 @@ const SCHEDULE = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
 const MOST_PATIENCE = 86_400
 const EVERY = 5_000
 const BATCH = 20
+/** Attempts of one process at once; what is beyond waits in the table for its turn. */
+const MOST_AT_ONCE = 50
 const last = new WeakMap<Deps, number>()
+const underWay = new WeakMap<Deps, number>()
 
 /** An event as it leaves pairgate. */
 export function toPairgateEvent(event: AuditEvent, user: Person | null): PairgateEvent {
@@ -46,6 +49,14 @@ function readAnswer(response: Response): Answer {
   if (response.status === 410) return { status: 'gone' }
   const retryAfter = /^\d{1,9}$/.exec(response.headers.get('retry-after') ?? '')?.[0] ?? 0
   return { status: 'failed', reason: `status ${response.status}`, retryAfter: Number(retryAfter) }
+}
+
+/** A place among the attempts under way; null when as many as may be are at it. */
+function takeTurn(deps: Deps): { release(): void } | null {
+  const count = (change: number) => underWay.set(deps, (underWay.get(deps) ?? 0) + change)
+  if ((underWay.get(deps) ?? 0) >= MOST_AT_ONCE) return null
+  count(1)
+  return { release: () => void count(-1) }
 }
 
 /** Makes one attempt, which never rejects. */
@@ -116,12 +127,13 @@ async function attempt(
 /** Notes that an event has to reach a webhook, and tries at once. */
 async function deliver(deps: Deps, webhook: Webhook, event: PairgateEvent): Promise<void> {
   const now = deps.now()
+  const turn = takeTurn(deps)
   const delivery = {
     id: base64url(deps.random(12)),
     event_id: event.id,
     endpoint: webhook.id,
     attempts: 0,
-    next_at: now + LEASE,
+    next_at: turn ? now + LEASE : now,
     created_at: now,
   }
   try {
@@ -130,7 +142,11 @@ async function deliver(deps: Deps, webhook: Webhook, event: PairgateEvent): Prom
     // what cannot be noted can still be said, once
     deps.log.error('A delivery could not be noted', { event: event.type, event_id: event.id, error })
   }
-  await attempt(deps, webhook, delivery, event, 1)
+  try {
+    if (turn) await attempt(deps, webhook, delivery, event, 1)
+  } finally {
+    turn?.release()
+  }
 }
 
 async function callHook(deps: Deps, event: PairgateEvent): Promise<void> {
@@ -166,11 +182,17 @@ export function announce(deps: Deps, event: AuditEvent, user: Person | null): vo
 async function retry(deps: Deps, { delivery, event, user }: Due): Promise<void> {
   const webhook = deps.config.webhooks.find(({ id }) => id === delivery.endpoint)
   if (!webhook) return await deps.store.dropDelivery(delivery.id)
-  const attempts = delivery.attempts + 1
-  const next_at = Math.max(nextTime(deps, attempts), deps.now() + LEASE)
-  // of several processes one gets the turn
-  if (!(await deps.store.claimDelivery(delivery, next_at))) return
-  await attempt(deps, webhook, { ...delivery, attempts, next_at }, toPairgateEvent(event, user), attempts)
+  const turn = takeTurn(deps)
+  if (!turn) return
+  try {
+    const attempts = delivery.attempts + 1
+    const next_at = Math.max(nextTime(deps, attempts), deps.now() + LEASE)
+    // of several processes one gets it
+    if (!(await deps.store.claimDelivery(delivery, next_at))) return
+    await attempt(deps, webhook, { ...delivery, attempts, next_at }, toPairgateEvent(event, user), attempts)
+  } finally {
+    turn.release()
+  }
 }
 
 async function retryDue(deps: Deps): Promise<void> {
