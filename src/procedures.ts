@@ -61,7 +61,7 @@ export function toTRPCError(refusal: Refusal): TRPCError {
         message: 'invalid_scope: a scope is not registered for this client',
       })
     case 'conflict':
-      return new TRPCError({ code: 'CONFLICT', message: 'It exists already, or was changed meanwhile' })
+      return new TRPCError({ code: 'CONFLICT', message: refusal.description })
     case 'rate_limited':
       return later(refusal, {
         code: 'TOO_MANY_REQUESTS',

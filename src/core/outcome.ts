@@ -4,8 +4,8 @@
 export type Refusal =
   | { readonly status: 'invalid_request'; readonly description: string }
   | { readonly status: 'invalid_client' | 'unauthorized_client' | 'invalid_scope' }
-  /** The paircode is known already. */
-  | { readonly status: 'conflict' }
+  /** It is there already, or was changed meanwhile. */
+  | { readonly status: 'conflict'; readonly description: string }
   /** Over a limit of this caller (`rate_limited`) or of the whole service (`overloaded`); `retry_after` in seconds. */
   | { readonly status: 'rate_limited' | 'overloaded'; readonly retry_after: number }
   | { readonly status: 'not_signed_in' | 'user_disabled' }

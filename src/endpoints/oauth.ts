@@ -71,7 +71,7 @@ function toOAuthError(outcome: TokenError | Refusal): OAuthError {
     case 'invalid_scope':
       return error(outcome.status, 'A scope is not registered for this client')
     case 'conflict':
-      return error('invalid_request', 'The paircode is known already, make a new one', 409)
+      return error('invalid_request', outcome.description, 409)
     case 'rate_limited':
       return {
         ...error('temporarily_unavailable', 'Too many requests from this address', 429),

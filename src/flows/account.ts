@@ -173,11 +173,13 @@ export async function createKey(
   const owner = { id, kind: 'api_key', user_id: user.id, grant_id: null, client_id: null } as const
   const hashes = { secret_hash: sha256Hex(secret), hint: secretHint(secret) }
   const result = await deps.store.createKey({ ...owner, ...row, ...hashes, ...origin, ...life }, max)
-  if (result === 'taken') return { status: 'conflict' }
+  if (result === 'taken') return { status: 'conflict', description: 'This key was made before' }
   if (result === 'refused') return { status: 'too_many_credentials', max }
   await recordEvent(deps, caller, 'issued', { user, credential_id: id, detail: 'by hand' })
   return { status: 'created', id, secret, expires_at: inSeconds(expires_at) }
 }
+
+const STALE = { status: 'conflict', description: 'The key was rotated meanwhile' } as const
 
 /** Longest time that the old secret of a rotated key may stay good, in seconds: 7 days. */
 export const MAX_OVERLAP = 604_800
@@ -199,7 +201,7 @@ export async function rotateKey(
   const now = deps.now()
   const credential = await deps.store.findOwnCredential({ id: request.id, user_id: user.id })
   if (!credential || !summarize(deps, credential, null).can_rotate) return { status: 'not_found' }
-  if (request.hint !== undefined && request.hint !== credential.hint) return { status: 'conflict' }
+  if (request.hint !== undefined && request.hint !== credential.hint) return STALE
   // a CLI gets no secret for more than it may itself
   if (scopes && !scopeList(credential.scope).every((scope) => scopes.includes(scope)))
     return { status: 'insufficient_scope' }
@@ -213,7 +215,7 @@ export async function rotateKey(
     previous_until: now + (request.overlap_seconds ?? 0) * 1000,
     now,
   })
-  if (!isFirst) return { status: 'conflict' }
+  if (!isFirst) return STALE
   const { id, client_id, expires_at } = credential
   await recordEvent(deps, caller, 'rotated', { user, client_id, credential_id: id })
   return { status: 'rotated', id, secret, expires_at: inSeconds(expires_at) }

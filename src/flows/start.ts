@@ -124,5 +124,5 @@ export async function startGrant(
     return grant
   }
   await releaseLimits(deps, pendingLimits(deps, start.flow, caller.remoteAddress), now)
-  return { status: 'conflict' }
+  return { status: 'conflict', description: 'The paircode is known already, make a new one' }
 }

@@ -36,7 +36,9 @@ const CLIENTS: Record<Runtime, (hosts: string) => readonly string[]> = {
 
 const MANY = 1_000_000
 const STEADY = {
-  clients: { other: {} },
+  clients: { other: {}, offline: { refresh: true, scopes: ['read', 'write', 'pairgate:manage'] } },
+  scopes: { read: 'Read', write: 'Write' },
+  resourceServers: { api: { secret: 'matrix-resource-server-secret-32' } },
   pollSeconds: 1,
   limits: {
     startPerMinute: MANY,
@@ -45,6 +47,8 @@ const STEADY = {
     wrongCodesPerAccount: MANY,
     wrongCodesPerAddress: MANY,
     wrongCodesTotal: MANY,
+    keysPerUser: MANY,
+    sessionsPerUser: MANY,
   },
 }
 // time enough to open a page, also on a busy machine
