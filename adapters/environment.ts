@@ -91,6 +91,10 @@ export function readOptions(
   further: Partial<PairgateOptions>,
   isLoopback: boolean,
 ): Pick<PairgateOptions, 'signIn' | 'devSignIn' | 'seedCompat' | 'trustedProxies' | 'autoMigrate'> {
+  if (further.signIn !== undefined && !Array.isArray(further.signIn))
+    refuse(
+      'Option "signIn" is wrong: must be a list of providers, for example [google({ clientId, clientSecret })]',
+    )
   const signIn = [...(further.signIn ?? []), ...readProviders(env)]
   const hasOther = signIn.length > 0 || further.identify !== undefined
   const seedCompat = readSwitch(env, 'PAIRGATE_SEED_COMPAT') ?? further.seedCompat

@@ -164,6 +164,8 @@ async function readConfigFile(env: Environment): Promise<Partial<PairgateOptions
   }
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     refuse(`The configuration file "${path}" must export an object of options`)
+  if ('database' in options)
+    refuse(`The configuration file "${path}" sets "database": name it by DATABASE_URL instead`)
   return options
 }
 

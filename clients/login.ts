@@ -30,6 +30,8 @@ export interface LoginToken {
   readonly token_type: 'Bearer'
   /** Lifetime in seconds. */
   readonly expires_in: number
+  /** Good once, for `session.refresh`; there when the client has `refresh`, or asked for `offline_access`. */
+  readonly refresh_token?: string
   /** Space-separated; absent when there is none. */
   readonly scope?: string
 }

@@ -70,6 +70,13 @@ const webhookSchema = v.strictObject({
   events: v.optional(v.array(v.picklist(EVENT_TYPES)), EVENT_TYPES.slice()),
 })
 
+const isLog = (value: unknown): value is Log =>
+  typeof value === 'object' &&
+  value !== null &&
+  (['debug', 'info', 'warn', 'error'] as const).every(
+    (level) => typeof (value as Partial<Log>)[level] === 'function',
+  )
+
 const schema = v.strictObject({
   baseUrl: v.string(),
   secrets: v.pipe(v.array(secret), v.minLength(1, 'must hold at least one secret')),
@@ -95,7 +102,7 @@ const schema = v.strictObject({
   accessSeconds: seconds(60, 86_400, 3_600),
   refreshSeconds: seconds(60, year, month),
   secretPrefix: v.optional(
-    v.pipe(v.string(), v.regex(/^[a-z][a-z0-9]{1,7}$/, 'must be 2-8 of a-z and 0-9')),
+    v.pipe(v.string(), v.regex(/^[a-z][a-z0-9]{1,7}$/, 'must be 2-8 of a-z and 0-9, a letter first')),
     'pg',
   ),
   browserSeconds: seconds(60, month, 43_200),
@@ -123,7 +130,9 @@ const schema = v.strictObject({
   eventSeconds: seconds(86_400, 10 * year, year),
   seedCompat: v.optional(v.boolean(), false),
   autoMigrate: v.optional(v.boolean(), true),
-  log: v.optional(v.custom<Log>((value) => typeof value === 'object' && value !== null, 'must be a log')),
+  log: v.optional(
+    v.custom<Log>((value) => isLog(value), 'must have the functions debug, info, warn and error'),
+  ),
   waitUntil: v.optional(callback<(work: Promise<unknown>) => void>()),
   now: v.optional(callback<() => number>(), () => Date.now),
 })
@@ -290,6 +299,17 @@ function parseWebhook({ url, secret, events }: Parsed['webhooks'][number]): Webh
   return { id: sha256Hex(url), url, keys: readWebhookKeys(secret) ?? [], events }
 }
 
+/** Options whose values are secret, or have secrets in them: what came is not quoted. */
+const SECRET_OPTIONS: readonly unknown[] = ['secrets', 'resourceServers', 'webhooks']
+
+/** What is wrong with an option, in words. */
+function explainIssue({ type, expected, received, message, path }: v.BaseIssue<unknown>): string {
+  if (type === 'strict_object' && path?.length && expected === 'never') return 'there is no such option'
+  if (type === 'strict_object' && received === 'undefined') return 'it is missing'
+  const mayBeSecret = SECRET_OPTIONS.includes(path?.[0]?.key) && message.endsWith(received)
+  return mayBeSecret ? `must be ${expected}` : message
+}
+
 /**
  * Checks options and fills in the defaults.
  *
@@ -299,8 +319,10 @@ export function parseOptions(options: PairgateOptions): Config {
   const result = v.safeParse(schema, options)
   if (!result.success) {
     const [issue] = result.issues
-    refuse(`Option "${v.getDotPath(issue) ?? ''}" is wrong: ${issue.message}`)
+    refuse(`Option "${v.getDotPath(issue) ?? ''}" is wrong: ${explainIssue(issue)}`)
   }
+  for (const option of ['clients', 'scopes', 'resourceServers'] as const)
+    if (Array.isArray(options[option])) refuse(`Option "${option}" is wrong: must be an object, got a list`)
   const {
     clients: _clients,
     trustedNetworks: _networks,

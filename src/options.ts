@@ -54,8 +54,8 @@ export interface ClientOptions {
 
 /** A service that may ask what a token is good for (RFC 7662), by HTTP Basic or by form. */
 export interface ResourceServerOptions {
-  /** Its password, of at least 32 bytes. */
-  readonly secret: string
+  /** Its password, of at least 32 bytes. An undefined one, as from an unset variable, is refused. */
+  readonly secret: string | undefined
 }
 
 /** Somebody, asking for access: what `isAllowed` judges. */
@@ -90,7 +90,7 @@ export interface WebhookOptions {
   /** https, or http on loopback. */
   readonly url: string
   /** `whsec_` and base64 of 24 to 64 bytes. With several, separated by a space, each signs: so they can be changed. */
-  readonly secret: string
+  readonly secret: string | undefined
   /** The events to send. Default: all. */
   readonly events?: readonly EventType[] | undefined
 }

@@ -58,7 +58,7 @@ export function toTRPCError(refusal: Refusal): TRPCError {
     case 'invalid_scope':
       return new TRPCError({
         code: 'BAD_REQUEST',
-        message: 'invalid_scope: a scope is not registered for this client',
+        message: 'invalid_scope: a scope is not registered for this client, or was not granted to this login',
       })
     case 'conflict':
       return new TRPCError({ code: 'CONFLICT', message: refusal.description })
@@ -77,7 +77,9 @@ export function toTRPCError(refusal: Refusal): TRPCError {
     case 'user_disabled':
       return forbidden('This account is disabled')
     case 'insufficient_scope':
-      return forbidden('insufficient_scope: the credential lacks a scope for this')
+      return forbidden(
+        'insufficient_scope: this takes the scope pairgate:manage, and every scope of the key in question',
+      )
     case 'login_required':
       return new TRPCError({ code: 'UNAUTHORIZED', message: 'login_required: the sign-in is too old' })
     case 'not_allowed':
@@ -95,13 +97,26 @@ export function unwrap<T extends object>(outcome: T): Exclude<T, Refusal> {
   return outcome as Exclude<T, Refusal>
 }
 
+/** Which part of the input an error of the schema is about; empty when it is about all of it, or no such error. */
+function inputPart(cause: unknown): string {
+  const { issues } = (cause ?? {}) as { issues?: readonly v.BaseIssue<unknown>[] }
+  return issues?.[0] ? (v.getDotPath(issues[0]) ?? '') : ''
+}
+
 /** The kinds of procedures: open to every program, for a person at a browser, for whoever manages credentials. */
 export function createProcedures(
   deps: Deps,
   resolve: (context: object) => RouterContext,
   ready: () => Promise<void>,
 ) {
-  const t = initTRPC.context<object>().create({ isDev: false })
+  const t = initTRPC.context<object>().create({
+    isDev: false,
+    // the schema's message alone does not say which part of the input it is about
+    errorFormatter({ shape, error }) {
+      const part = error.code === 'BAD_REQUEST' ? inputPart(error.cause) : ''
+      return part ? { ...shape, message: `${part}: ${shape.message}` } : shape
+    },
+  })
 
   const open = t.procedure.use(async ({ ctx, next, path }) => {
     const { request, remoteAddress } = resolve(ctx)

@@ -7,7 +7,6 @@
 
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, type TestContext, test } from 'vitest'
-import { createPairgate, type Pairgate, type PairgateOptions } from '../src/mod.ts'
 import {
   type Databases,
   d1Databases,
@@ -16,7 +15,7 @@ import {
   sqliteDatabases,
 } from './support/databases.ts'
 import { farSqlite } from './support/far_sqlite.ts'
-import { BASE, readForm, SECRET, type TestBrowser } from './support/gate.ts'
+import { BASE, readForm, type TestBrowser } from './support/gate.ts'
 import {
   type Answer,
   call,
@@ -32,50 +31,17 @@ import {
   startLogin,
 } from './support/logins.ts'
 import { demand, NO_MARIADB } from './support/matrix.ts'
+import { both, createTwins, type Twins } from './support/twins.ts'
 
 const ROUNDS = 50
 /** Of D1, where each statement is a journey through two processes. */
 const D1_ROUNDS = 5
 /** Rounds that are under way at once; they share nothing but the database. */
 const AT_ONCE = 5
-const MANY = 1_000_000
 const CLIENT = 'pairgate-cli'
 
-/** The time of all gates; only tests move it. */
+/** The time of all gates. */
 const now = Date.now()
-
-/** Two gates over one database. */
-interface Twins {
-  /** Asks each in turn. */
-  readonly send: Send
-  /** Asks the one, or the other one. */
-  readonly at: readonly [Send, Send]
-  readonly gates: readonly [Pairgate, Pairgate]
-}
-
-function createTwins(
-  stores: readonly [PairgateOptions['database'], PairgateOptions['database']],
-  keysPerUser = MANY,
-): Twins {
-  const limits = {
-    ...{ startPerMinute: MANY, pendingPerAddress: MANY, pendingTotal: MANY, sessionsPerUser: MANY },
-    ...{ wrongCodesPerAccount: MANY, wrongCodesPerAddress: MANY, wrongCodesTotal: MANY, keysPerUser },
-  }
-  const common = { baseUrl: BASE, secrets: [SECRET], devSignIn: true, now: () => now, limits }
-  const gates = [
-    createPairgate({ ...common, database: stores[0] }),
-    createPairgate({ ...common, database: stores[1] }),
-  ] as const
-  const sendTo =
-    (gate: Pairgate): Send =>
-    (path, init) =>
-      gate.fetch(new Request(new URL(path, BASE), { redirect: 'manual', ...init }), {
-        remoteAddress: '127.0.0.1',
-      })
-  const at = [sendTo(gates[0]), sendTo(gates[1])] as const
-  let turn = 0
-  return { send: (path, init) => at[turn++ % 2 ? 1 : 0](path, init), at, gates }
-}
 
 const PLACES: Record<string, () => Promise<Databases>> = {
   SQLite: sqliteDatabases,
@@ -110,13 +76,6 @@ async function play({ annotate }: TestContext, rounds: number, round: (i: number
   await annotate(`${rounds} rounds: ${said.join(', ')}`)
 }
 
-/** The two at once, the one first in every other round; what each answered, in the order given here. */
-async function both<A, B>(round: number, one: () => Promise<A>, other: () => Promise<B>): Promise<[A, B]> {
-  if (round % 2 === 0) return await Promise.all([one(), other()])
-  const [second, first] = await Promise.all([other(), one()])
-  return [first, second]
-}
-
 describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) => {
   const rounds = name === 'D1' ? D1_ROUNDS : ROUNDS
   let databases: Databases | undefined
@@ -132,10 +91,12 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
     database = await databases.create()
     const stores = [database.open(), database.open()] as const
     for (const store of stores) await store.migrate()
-    twins = createTwins(stores)
-    capped = createTwins(stores, CAP)
+    twins = createTwins(stores, { now })
+    capped = createTwins(stores, { now, keysPerUser: CAP })
     alice = await signIn(twins.send, BASE, 'alice')
     bob = await signIn(twins.send, BASE, 'bob')
+    // from here on the browsers have what ties forms to them
+    for (const person of [alice, bob]) await person.get('/account')
   })
   afterAll(async () => {
     // the capped ones have the same stores
@@ -145,6 +106,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
   const demanded = (context: TestContext) =>
     demand(context, name === 'MariaDB' && inject('mariadb') === null ? NO_MARIADB : null)
 
+  const ping = () => twins.send('/readyz')
   const rows = async (sql: string) => await database.sql(sql)
   const grantOf = async ({ secret }: Login) => {
     const [grant = {}, ...others] = await rows(`SELECT * FROM grants WHERE secret_hash = '${hash(secret)}'`)
@@ -194,6 +156,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
       const [byAlice, byBob] = [await open(one, alice, login), await open(other, bob, login)]
       const said = await both(
         round,
+        ping,
         () => byAlice('allow', 'trpc'),
         () => byBob('allow', 'trpc'),
       )
@@ -218,6 +181,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
       const during = poll(twins.send, login)
       const said = await both(
         round,
+        ping,
         () => yes('allow'),
         () => no('deny', 'trpc'),
       )
@@ -246,7 +210,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
       const useAll = async () =>
         (await times(2, async () => [await use(secret), await use(secret), await use(secret)])).flat()
       const rotate = () => asPage(one, bob, 'keys.rotate', { id, overlap_seconds: overlap })
-      const [{ status, body }, used] = await both(round, rotate, useAll)
+      const [{ status, body }, used] = await both(round, ping, rotate, useAll)
       expect(status).toBe('rotated')
       const fresh = String(body.secret)
       for (const answer of used) expect(overlap ? [200] : [200, 401]).toContain(answer)
@@ -288,6 +252,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
       const form = { ...rotateForm(html, id), action: 'rotate', overlap }
       const secrets = await both(
         round,
+        ping,
         () => rotateByPage(one, form),
         () => rotateByPage(other, form),
       )
@@ -315,7 +280,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
         token: round % 4 === 1 ? login.refresh : login.access,
       })
       const revoke = async () => (await one('/oauth/revoke', { method: 'POST', body })).status
-      const [revoked, refreshed] = await both(round, revoke, () => refresh(other, login.refresh))
+      const [refreshed, revoked] = await both(round, ping, () => refresh(other, login.refresh), revoke)
       expect(revoked).toBe(200)
       expect(['issued', 'invalid_grant']).toContain(refreshed.status)
       await expectOver(
@@ -342,6 +307,7 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
       const login = await loginToStay(FLOWS[round % 2] ?? 'device')
       const answers = await both(
         round,
+        ping,
         () => refresh(one, login.refresh),
         () => refresh(other, login.refresh),
       )
@@ -370,10 +336,11 @@ describe.each(Object.entries(PLACES))('%s', { timeout: 120_000 }, (name, place) 
       const login = await startLogin(twins.send, FLOWS[round % 2] ?? 'device')
       await allow(leaver, login)
       const gate = twins.gates[one === twins.at[0] ? 0 : 1]
-      const [, collected] = await both(
+      const [collected] = await both(
         round,
-        () => gate.users.disable(identity),
+        ping,
         () => poll(other, login),
+        () => gate.users.disable(identity),
       )
       expect(['issued', 'access_denied']).toContain(collected.status)
       const token = String(collected.body.access_token)

@@ -6,10 +6,11 @@
  */
 
 import { expect, test } from 'vitest'
+import { cleanLabel } from '../src/core/text.ts'
 import { createDice, spoil, toRequest } from './support/fuzz.ts'
+import { drawDraft } from './support/fuzz_drafts.ts'
 import {
   createWorld,
-  drawDraft,
   hash,
   keep,
   PROVIDER,
@@ -79,13 +80,16 @@ function findPeople({ t }: World, { request, text }: Exchange): Set<unknown> {
     )
     for (const { user_id } of rows) people.add(user_id)
   }
-  // signing in takes no secret in development
+  // signing in takes no secret in development, but a name
+  const named = cleanLabel(new URLSearchParams(text.slice(text.indexOf('\n\n') + 2)).get('username'))
   if (new URL(request.url).pathname.endsWith('/sign-in/dev'))
-    for (const { id } of t.rows("SELECT id FROM users WHERE subject NOT IN ('alice', 'bob', 'carol')"))
-      people.add(id)
+    for (const { id, subject } of t.rows('SELECT id, subject FROM users'))
+      if (subject === named) people.add(id)
   return people
 }
 
+/** A use is noted after the answer: the credential may be over by then. */
+const USE = ['first_used_at', 'last_used_at', 'last_used_address']
 const FIXED = [
   'id',
   'kind',
@@ -96,12 +100,16 @@ const FIXED = [
   'tenant',
   'name',
   'created_at',
-  'expires_at',
   'family_hash',
 ]
 const count = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].length
 const differs = ({ before, after }: RowChange, column: string) =>
   before !== null && after !== null && before[column] !== after[column]
+
+function isForeign({ headers }: Request): boolean {
+  const site = headers.get('sec-fetch-site') ?? 'same-origin'
+  return (headers.get('origin') ?? BASE) !== BASE || site !== 'same-origin'
+}
 
 /** What each row that changed may not have done, whatever the answer was. */
 function judgeRow(change: RowChange, { request, text }: Exchange, people: Set<unknown>): string | null {
@@ -113,17 +121,21 @@ function judgeRow(change: RowChange, { request, text }: Exchange, people: Set<un
   if (table === 'users' && differs(change, 'disabled_at')) return 'somebody was disabled or enabled'
   if (table === 'grants' && before !== null) {
     if (before.status !== 'pending') return 'a decided login changed'
-    const site = request.headers.get('sec-fetch-site') ?? 'same-origin'
-    const isForeign = (request.headers.get('origin') ?? BASE) !== BASE || site !== 'same-origin'
-    if (differs(change, 'status') && (isForeign || request.method !== 'POST')) return 'decided from elsewhere'
+    if (differs(change, 'status') && (isForeign(request) || request.method !== 'POST'))
+      return 'decided from elsewhere'
     if (differs(change, 'secret_hash') || differs(change, 'client_id')) return 'a login became another one'
   }
   if (table === 'credentials' && before !== null) {
     const fixed = FIXED.find((column) => differs(change, column))
     if (fixed) return `the ${fixed} of a credential changed`
-    if (before.revoked_at !== null) return 'a credential that was over changed'
+    const isMore = Object.keys(before).some((column) => !USE.includes(column) && differs(change, column))
+    if (before.revoked_at !== null && isMore) return 'a credential that was over changed'
     if (differs(change, 'revoked_at') && request.method !== 'POST') return 'ended without a POST'
-    // its own secret opens it, or its owner's
+    const isPage = /^\/(account|sign-out|sign-in)/.test(new URL(request.url).pathname)
+    if (differs(change, 'revoked_at') && isPage && isForeign(request)) return 'ended from elsewhere'
+    const isLonger = Number(after.expires_at) > Number(before.expires_at)
+    if (isLonger || (differs(change, 'expires_at') && !differs(change, 'revoked_at')))
+      return 'the end of a credential moved'
     if (differs(change, 'secret_hash') && !/refresh|rotate/.test(text)) return 'a secret changed'
   }
   return null
@@ -173,7 +185,14 @@ function learn(world: World, { body, changes }: Exchange): void {
     keep(world, device_code)
     world.pool.push(user_code)
   }
-  for (const [secret] of body.matchAll(/\bpg[ksr]_[0-9A-Za-z]{49,71}/g)) keep(world, secret)
+  for (const [, secret = ''] of body.matchAll(
+    /(?:_token":"|"secret":"|code secret">)(pg[ksr]_[0-9A-Za-z]+)/g,
+  ))
+    keep(world, secret)
+  // whoever calls a machine by a secret has told it everybody
+  for (const { after } of changes)
+    for (const [word] of `${after?.name} ${after?.device_name}`.matchAll(/[\w-]+/g))
+      world.secrets.delete(word)
   for (const { table, before, after } of changes)
     if (table === 'credentials' && before === null) world.ids.push(String(after?.id))
 }
@@ -239,5 +258,4 @@ test(`OPS-04 DF-03 WEB-01 RPC-06 KEY-09 STO-04 ${REQUESTS} random requests, seed
     '421',
   ])
     expect([what, (seen[what] ?? 0) > 5]).toEqual([what, true])
-  if (process.env.PAIRGATE_TEST_SEEN) console.table(seen)
 })

@@ -229,6 +229,7 @@ describe('options', () => {
         const config = parse({ baseUrl })
         if (!config) return
         const asked = new URL(baseUrl)
+        expect([asked.search, asked.hash, asked.username, asked.password]).toEqual(['', '', '', ''])
         expect([config.origin, config.isSecure]).toEqual([asked.origin, asked.protocol === 'https:'])
         for (const path of ['/device', '/pair/x', '/sign-in/callback/oidc', '/oauth/token']) {
           const link = new URL(config.baseUrl + path)
@@ -328,6 +329,17 @@ describe('limits', () => {
         if (isTaken) granted.push(now)
       }
     })
+  })
+
+  test('DF-18 however many codes are guessed, one alarm a minute', async () => {
+    const t = createTestGate({ limits: { wrongCodesTotal: 3, wrongCodesPerAccount: 20 } })
+    const eve = await personAt(t, 'eve')
+    const alarms = () => t.rows("SELECT id FROM events WHERE type = 'guessing'").length
+    for (let i = 0; i < 9; i++) await eve.get('/device?user_code=BCDF-GHJK')
+    expect(alarms()).toBe(1)
+    t.advance(61)
+    for (let i = 0; i < 9; i++) await eve.get('/device?user_code=BCDF-GHJK')
+    expect(alarms()).toBe(2)
   })
 })
 

@@ -60,7 +60,7 @@ function toOAuthError(outcome: TokenError | Refusal): OAuthError {
     case 'invalid_grant':
       return error(
         outcome.status,
-        'The code is unknown, was made for another client, or has been redeemed already',
+        'The code or refresh token is unknown, of another client, used before, or over',
       )
     case 'invalid_request':
       return error(outcome.status, outcome.description)
@@ -69,7 +69,10 @@ function toOAuthError(outcome: TokenError | Refusal): OAuthError {
     case 'unauthorized_client':
       return error(outcome.status, 'This client may not use this flow')
     case 'invalid_scope':
-      return error(outcome.status, 'A scope is not registered for this client')
+      return error(
+        outcome.status,
+        'A scope is not registered for this client, or was not granted to this login',
+      )
     case 'conflict':
       return error('invalid_request', outcome.description, 409)
     case 'rate_limited':

@@ -46,7 +46,7 @@ const device: readonly Mutant[] = [
   {
     id: 'DF-06',
     file: 'src/endpoints/oauth.ts',
-    from: "'The code is unknown, was made for another client, or has been redeemed already',",
+    from: "'The code or refresh token is unknown, of another client, used before, or over',",
     to: "'The code is unknown', 404,",
     test: 'test/device.test.ts',
   },

@@ -58,6 +58,8 @@ export const hostilePath = pieces(
     ...[
       '/',
       '//',
+      '/..//',
+      '/.//',
       '\\',
       '/\\',
       '@',
