@@ -53,6 +53,10 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
       'now',
     ],
   },
+  expireGrants: {
+    sql: 'update "grants" set "expires_at" = "created_at" where "user_id" = ? and "flow" = ? and "status" = ? and "expires_at" > ?',
+    parameters: ['user_id', 'flow', ['approved'], 'now'],
+  },
   redeemGrant: {
     sql: 'insert into "credentials" ("id", "kind", "secret_hash", "hint", "name", "remote_address", "expires_at", "access_expires_at", "family_hash", "refresh_hash", "created_at", "last_used_at", "user_id", "grant_id", "client_id", "scope", "tenant", "approved_address") select ? as "id", ? as "kind", ? as "secret_hash", ? as "hint", ? as "name", ? as "remote_address", ? as "expires_at", ? as "access_expires_at", ? as "family_hash", ? as "refresh_hash", ? as "created_at", ? as "last_used_at", "users"."id" as "user_id", "grants"."id" as "grant_id", "grants"."client_id", "grants"."scope", "grants"."tenant", "grants"."decided_address" as "approved_address" from "grants" inner join "users" on "users"."id" = "grants"."user_id" where "grants"."secret_hash" = ? and "grants"."client_id" = ? and "grants"."flow" = ? and "grants"."status" = ? and "grants"."expires_at" > ? and "users"."disabled_at" is null and (select count(*) as "n" from "credentials" as "live" where "live"."user_id" = "users"."id" and ("live"."kind" = ? and "live"."revoked_at" is null and "live"."expires_at" > ?) and ("live"."grant_id" is null or "live"."grant_id" != "grants"."id")) < ?',
     parameters: [
@@ -149,8 +153,8 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     parameters: ['family_hash'],
   },
   listCredentials: {
-    sql: 'select * from "credentials" where "user_id" = ? order by "revoked_at" is not null, "created_at" desc, "id" desc limit ?',
-    parameters: ['user_id', 'limit'],
+    sql: 'select * from "credentials" where "user_id" = ? order by ("revoked_at" is not null or "expires_at" <= ?), "created_at" desc, "id" desc limit ?',
+    parameters: ['user_id', 'now', 'limit'],
   },
   touchCredential: {
     sql: 'update "credentials" set "last_used_at" = ?, "last_used_address" = ? where "id" = ? and "last_used_at" <= ?',

@@ -31,10 +31,17 @@ const formatJson: Format = (level, message, properties) =>
     (_, value) => (value instanceof Error ? plainError(value) : value),
   )
 
+/** Shows what a terminal would obey: controls, also those beyond ASCII, and marks that turn text around. */
+const visible = (text: string) =>
+  text.replaceAll(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (one) => `\\u${(one.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  )
+
 const formatLine: Format = (level, message, { error, ...properties }) => {
   const said = Object.entries(properties).filter(([key, value]) => value != null && key !== 'event')
   const rest = said.map(
-    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    ([key, value]) => `${key}=${visible(typeof value === 'string' ? value : JSON.stringify(value))}`,
   )
   const time = new Date().toISOString().slice(11, -1)
   return [time, LEVELS[level], message, ...rest, explain(error)].filter(Boolean).join(' ')

@@ -14,7 +14,13 @@ import {
   taken,
 } from './memory_credentials.ts'
 
-type GrantMethods = 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant' | 'issueCredential'
+type GrantMethods =
+  | 'insertGrant'
+  | 'findGrant'
+  | 'slowDown'
+  | 'decideGrant'
+  | 'expireGrants'
+  | 'issueCredential'
 
 function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMethods> {
   return {
@@ -46,6 +52,13 @@ function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMe
       if (grant?.status !== 'pending' || grant.expires_at <= now) return false
       grants.set(grant_id, { ...grant, ...decision, decided_at: now })
       return true
+    },
+    async expireGrants(userId, flow, now) {
+      for (const [id, grant] of grants) {
+        const isLive = grant.status === 'approved' && grant.expires_at > now
+        if (isLive && grant.user_id === userId && grant.flow === flow)
+          grants.set(id, { ...grant, expires_at: grant.created_at })
+      }
     },
     async issueCredential({ credential, secret_hash, client_id, flow, max, now }) {
       const grant = find(
@@ -197,7 +210,7 @@ export function memory(): Store & { readonly events: readonly AuditEvent[] } {
   const rows = createRows()
   return {
     events: rows.events,
-    async migrate() {},
+    migrate: async () => [],
     async checkSchema() {},
     async ping() {},
     async close() {},

@@ -85,15 +85,11 @@ export function credentialReaders({ credentials, users }: Rows): Pick<Store, Rea
       const credential = credentials.get(id)
       return credential?.user_id === user_id ? credential : null
     },
-    async listCredentials(userId, limit) {
+    async listCredentials(userId, limit, now) {
+      const isOver = (c: Credential) => Number(!isLive(c, now))
       return [...credentials.values()]
         .filter((c) => c.user_id === userId)
-        .sort(
-          (a, b) =>
-            Number(a.revoked_at !== null) - Number(b.revoked_at !== null) ||
-            b.created_at - a.created_at ||
-            (a.id < b.id ? 1 : -1),
-        )
+        .sort((a, b) => isOver(a) - isOver(b) || b.created_at - a.created_at || (a.id < b.id ? 1 : -1))
         .slice(0, limit)
     },
   }

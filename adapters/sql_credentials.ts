@@ -69,7 +69,7 @@ function reading({ read }: Runner): Pick<Store, Reading> {
       const [row] = await read('findOwnCredential', key)
       return row ?? null
     },
-    listCredentials: (user_id, limit) => read('listCredentials', { user_id, limit }),
+    listCredentials: (user_id, limit, now) => read('listCredentials', { user_id, limit, now }),
   }
 }
 

@@ -32,7 +32,7 @@ export function createSchema(
     return done
   }
 
-  const explained = async (work: () => Promise<void>): Promise<void> => {
+  const explained = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
@@ -47,14 +47,16 @@ export function createSchema(
     migrate: () =>
       explained(async () => {
         let done = await readSteps()
+        const missing = steps.filter((step) => !done.includes(step))
         while (done.length < steps.length) {
           const [result] = await Promise.allSettled([withRetries(dialect, () => migrate(done))])
-          if (result.status === 'fulfilled') return
+          if (result.status === 'fulfilled') return missing
           // where nobody waits for a lock, another process may have been faster by a step: go on from there
           const now = await readSteps()
           if (now.length === done.length) throw result.reason
           done = now
         }
+        return missing
       }),
     checkSchema: () =>
       explained(async () => {

@@ -33,7 +33,13 @@ export function sqlStore(database: SqlDatabase, dialect: SqlDialect): Store {
   }
 }
 
-type GrantMethods = 'insertGrant' | 'findGrant' | 'slowDown' | 'decideGrant' | 'issueCredential'
+type GrantMethods =
+  | 'insertGrant'
+  | 'findGrant'
+  | 'slowDown'
+  | 'decideGrant'
+  | 'expireGrants'
+  | 'issueCredential'
 
 function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMethods> {
   return {
@@ -59,6 +65,9 @@ function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMeth
         const [row] = await read('findGrantById', { id: grant_id })
         return row?.status === status && row.user_id === user_id && row.decided_at === now
       })
+    },
+    async expireGrants(user_id, flow, now) {
+      await change('expireGrants', { user_id, flow, now })
     },
     async issueCredential({ credential, secret_hash: grant_secret_hash, ...issue }) {
       // its secret exists in this process alone: to give up on an unknown outcome would lose the login

@@ -119,9 +119,10 @@ export function sqlite(database: string | SqliteDatabase): Store {
   return {
     ...store,
     async migrate() {
-      await store.migrate()
+      const steps = await store.migrate()
       // afterwards: a file that is refused stays as it was
       await withRetries(dialect, () => db.executeQuery(WAL))
+      return steps
     },
   }
 }

@@ -67,6 +67,17 @@ const grantStatements = {
       .where('status', '=', 'pending')
       .where('expires_at', '>', values.now),
   ),
+  expireGrants: define(
+    (db, { user_id, flow, now }: At & Pick<Tables['grants'], 'flow'> & { user_id: string }) =>
+      db
+        .updateTable('grants')
+        // not now, which another instance may have before it
+        .set((eb) => ({ expires_at: eb.ref('created_at') }))
+        .where('user_id', '=', user_id)
+        .where('flow', '=', flow)
+        .where('status', '=', 'approved')
+        .where('expires_at', '>', now),
+  ),
 }
 
 const userStatements = {

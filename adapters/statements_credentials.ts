@@ -176,12 +176,12 @@ const reading = {
   findFamily: define((db, { family_hash }: { readonly family_hash: string }) =>
     withUser(db).where('credentials.family_hash', '=', family_hash),
   ),
-  listCredentials: define((db, { user_id, limit }: { readonly user_id: string; readonly limit: number }) =>
+  listCredentials: define((db, { user_id, limit, now }: At & { user_id: string; limit: number }) =>
     db
       .selectFrom('credentials')
       .selectAll()
       .where('user_id', '=', user_id)
-      .orderBy((eb) => eb('revoked_at', 'is not', null))
+      .orderBy((eb) => eb.or([eb('revoked_at', 'is not', null), eb('expires_at', '<=', now)]))
       .orderBy('created_at', 'desc')
       .orderBy('id', 'desc')
       .limit(limit),

@@ -188,7 +188,11 @@ export function createApp(
 
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)
-    const response = await app.fetch(request, { caller, peer })
+    // routers look methods up in plain objects: `__proto__` would write to the prototype of all of them
+    const isMethod = !(request.method in Object.prototype)
+    const response = isMethod
+      ? await app.fetch(request, { caller, peer })
+      : new Response(null, { status: 501 })
     for (const [name, value] of headers) response.headers.set(name, value)
     return response
   }

@@ -186,6 +186,8 @@ export interface Config
   readonly resourceServers: ReadonlyMap<string, string>
   readonly webhooks: readonly Webhook[]
   readonly trustedProxies: readonly AddressRange[]
+  /** Where logins must start and be allowed, and keys be made or rotated; null for anywhere. */
+  readonly trustedNetworks: readonly AddressRange[] | null
 }
 
 /** A webhook as the flows use it. */
@@ -325,7 +327,7 @@ export function parseOptions(options: PairgateOptions): Config {
     if (Array.isArray(options[option])) refuse(`Option "${option}" is wrong: must be an object, got a list`)
   const {
     clients: _clients,
-    trustedNetworks: _networks,
+    trustedNetworks: networks,
     trustedProxies,
     scopes,
     name,
@@ -353,6 +355,10 @@ export function parseOptions(options: PairgateOptions): Config {
   // not quoted: a path may hold a secret
   if (new Set(webhooks.map(({ url }) => url)).size !== webhooks.length)
     refuse('Option "webhooks" names a URL twice')
+  if (result.output.clients[BUILT_IN_CLIENT]?.refresh)
+    refuse(
+      `Option "clients.${BUILT_IN_CLIENT}.refresh" must be false: the pairgate command does not refresh yet`,
+    )
   const clients = Object.entries(listClients(result.output)).map(([id, client]) =>
     parseClient(id, client, result.output),
   )
@@ -365,5 +371,6 @@ export function parseOptions(options: PairgateOptions): Config {
     resourceServers: new Map(Object.entries(resourceServers).map(([id, server]) => [id, server.secret])),
     webhooks: webhooks.map(parseWebhook),
     trustedProxies: parseRanges('trustedProxies', trustedProxies),
+    trustedNetworks: networks ? parseRanges('trustedNetworks', networks) : null,
   })
 }

@@ -2,8 +2,7 @@
 
 export { isLoopbackHost } from './core/address.ts'
 export { PairgateError, type PairgateErrorCode } from './errors.ts'
-export type { CredentialSummary } from './flows/account.ts'
-export type { Authenticated } from './flows/credentials.ts'
+export type { Authenticated, CredentialSummary } from './flows/account.ts'
 export type { EventFilter, EventPage } from './flows/events.ts'
 export type * from './options.ts'
 export { createPairgate, type Pairgate, type RequestInfo } from './pairgate.ts'

@@ -165,7 +165,7 @@ export interface PairgateOptions {
   readonly accessSeconds?: number | undefined
   /** Lifetime of a login with a refresh token, however often it is refreshed: 60 to 31536000. Default 2592000 (30 days). */
   readonly refreshSeconds?: number | undefined
-  /** What the secrets start with, before `k_`, `s_`, `r_`, `b_`: 2-8 of a-z and 0-9. Changing it ends all. Default `pg`. */
+  /** What the secrets start with, before `k_`, `s_`, `r_`, `b_`: 2-8 of a-z and 0-9, a letter first. Changing it ends all. Default `pg`. */
   readonly secretPrefix?: string | undefined
   /** Lifetime of a browser's sign-in: 60 to 2592000. Default 43200 (12 hours). */
   readonly browserSeconds?: number | undefined
@@ -177,7 +177,7 @@ export interface PairgateOptions {
   readonly limits?: LimitOptions | undefined
   /** Proxies whose X-Forwarded-For is believed, as CIDRs. Default: none. */
   readonly trustedProxies?: readonly string[] | undefined
-  /** Networks that logins must start and be allowed in, as CIDRs; an unknown address is in none. Default: any network. */
+  /** Networks that logins must start and be allowed in, and keys be made in, as CIDRs; an unknown address is in none. Default: any. */
   readonly trustedNetworks?: readonly string[] | undefined
   /** Services that may call the introspection endpoint, by id. Default: none, and no endpoint. */
   readonly resourceServers?: Readonly<Record<string, ResourceServerOptions>> | undefined

@@ -4,12 +4,11 @@ import { getLogger } from '@logtape/logtape'
 import { createApp } from './app.ts'
 import { optionWarnings, parseOptions } from './config.ts'
 import { secretPattern } from './core/secret.ts'
-import type { CredentialSummary } from './flows/account.ts'
-import { type Authenticated, authenticateBearer } from './flows/credentials.ts'
+import { type Authenticated, authenticate, type CredentialSummary } from './flows/account.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { type EventFilter, type EventPage, listEvents } from './flows/events.ts'
 import { createRecent } from './flows/recent.ts'
-import { listUserCredentials, revokeUserCredentials, setUserDisabled } from './flows/users.ts'
+import { disableUser, enableUser, listUserCredentials, revokeUserCredentials } from './flows/users.ts'
 import { deliverSometimes } from './flows/webhooks.ts'
 import type { Log, PairgateOptions } from './options.ts'
 import { createRouter } from './router.ts'
@@ -43,8 +42,8 @@ export interface Pairgate {
   ): Promise<Authenticated | null>
   /** What the operator can do about a person. */
   readonly users: {
-    /** Ends everything of theirs at once, and lets nothing new be issued. */
-    disable(identity: UserIdentity): Promise<void>
+    /** Ends everything of theirs at once, and lets nothing new be issued. Returns how many keys and sessions ended. */
+    disable(identity: UserIdentity): Promise<number>
     /** Lets them sign in again. What was ended stays ended. */
     enable(identity: UserIdentity): Promise<void>
     /** Lists their keys and sessions, newest first, at most 200. */
@@ -122,10 +121,15 @@ export function createPairgate(options: PairgateOptions): Pairgate {
 
   for (const warning of optionWarnings(config)) log.warn(warning, {})
 
+  const migrate = async () => {
+    const steps = await store.migrate()
+    if (steps.length > 0) log.info('The tables were made or upgraded', { steps: steps.join(', ') })
+  }
+
   // requests share no promise: on Workers one that is cut off would leave it open for ever
   let isReady = false
   const ready = async () => {
-    if (!isReady) await (config.autoMigrate ? store.migrate() : store.checkSchema())
+    if (!isReady) await (config.autoMigrate ? migrate() : store.checkSchema())
     isReady = true
     // there is no timer: whoever comes gives the webhooks their turn
     deliverSometimes(deps)
@@ -136,19 +140,18 @@ export function createPairgate(options: PairgateOptions): Pairgate {
     fetch: async (request, info = {}) => await app(request, info.remoteAddress),
     async authenticate(request, { scopes = [], remoteAddress } = {}) {
       await ready()
-      const who = await authenticateBearer(deps, toCaller(deps, request, remoteAddress))
-      return who && scopes.every((scope) => who.scopes.includes(scope)) ? who : null
+      return await authenticate(deps, toCaller(deps, request, remoteAddress), scopes)
     },
     users: {
-      disable: (identity) => ready().then(() => setUserDisabled(deps, identity, true)),
-      enable: (identity) => ready().then(() => setUserDisabled(deps, identity, false)),
+      disable: (identity) => ready().then(() => disableUser(deps, identity)),
+      enable: (identity) => ready().then(() => enableUser(deps, identity)),
       credentials: (identity) => ready().then(() => listUserCredentials(deps, identity)),
       revoke: (identity, id) => ready().then(() => revokeUserCredentials(deps, identity, id)),
     },
     events: (filter) => ready().then(() => listEvents(deps, filter)),
     secretPattern: secretPattern(config.secretPrefix),
     router: ({ resolve }) => createRouter(deps, resolve, ready),
-    migrate: () => store.migrate(),
+    migrate,
     checkSchema: () => store.checkSchema(),
     async close() {
       while (deferred.size > 0) await Promise.all(deferred)

@@ -97,10 +97,14 @@ export function unwrap<T extends object>(outcome: T): Exclude<T, Refusal> {
   return outcome as Exclude<T, Refusal>
 }
 
-/** Which part of the input an error of the schema is about; empty when it is about all of it, or no such error. */
-function inputPart(cause: unknown): string {
-  const { issues } = (cause ?? {}) as { issues?: readonly v.BaseIssue<unknown>[] }
-  return issues?.[0] ? (v.getDotPath(issues[0]) ?? '') : ''
+/** What is wrong with an input, in words of the schema alone: what came may be a secret in a wrong place. */
+function inputProblem(cause: Error): string {
+  const [issue] = 'issues' in cause ? (cause.issues as v.BaseIssue<unknown>[]) : []
+  if (!issue) return 'The input is malformed'
+  const part = v.getDotPath(issue)
+  const what =
+    issue.expected === 'never' ? 'there is no such field' : `expected ${issue.expected ?? 'something else'}`
+  return part ? `${part}: ${what}` : `Input: ${what}`
 }
 
 /** The kinds of procedures: open to every program, for a person at a browser, for whoever manages credentials. */
@@ -109,21 +113,17 @@ export function createProcedures(
   resolve: (context: object) => RouterContext,
   ready: () => Promise<void>,
 ) {
-  const t = initTRPC.context<object>().create({
-    isDev: false,
-    // the schema's message alone does not say which part of the input it is about
-    errorFormatter({ shape, error }) {
-      const part = error.code === 'BAD_REQUEST' ? inputPart(error.cause) : ''
-      return part ? { ...shape, message: `${part}: ${shape.message}` } : shape
-    },
-  })
+  const t = initTRPC.context<object>().create({ isDev: false })
 
   const open = t.procedure.use(async ({ ctx, next, path }) => {
     const { request, remoteAddress } = resolve(ctx)
     const caller = toCaller(deps, request, remoteAddress)
     await ready()
     const result = await next({ ctx: { caller } })
-    if (result.ok || result.error.code !== 'INTERNAL_SERVER_ERROR') return result
+    if (result.ok) return result
+    const { code, cause: reason } = result.error
+    if (code === 'BAD_REQUEST' && reason) throw new TRPCError({ code, message: inputProblem(reason) })
+    if (code !== 'INTERNAL_SERVER_ERROR') return result
     const { cause } = result.error
     deps.log.error('A procedure failed', { path, request_id: caller.requestId, error: cause })
     const away = isUnavailable(cause)
@@ -148,6 +148,9 @@ export function createProcedures(
   const byManager = open.use(async ({ ctx, next }) => {
     const { caller } = ctx
     if (bearerToken(caller.request) === null) {
+      const { headers } = caller.request
+      const isBare = headers.get('cookie') === null && requestSite(headers, deps.config.origin) === 'unknown'
+      if (isBare) throw toTRPCError({ status: 'not_signed_in' })
       return await next({ ctx: { manager: unwrap(personManager(deps, await findPerson(caller))) } })
     }
     const who = await authenticateBearer(deps, caller)

@@ -88,7 +88,7 @@ function sessionProcedures(deps: Deps, procedures: Procedures) {
     whoami: open.input(v.optional(none)).query(async ({ ctx }) => {
       const who = await authenticateBearer(deps, ctx.caller)
       if (!who) throw toTRPCError({ status: 'not_signed_in' })
-      return describe(deps, who)
+      return describe(who)
     }),
     refresh: open
       .input(v.strictObject({ client_id: text(128), refresh_token: text(128), scope: startInput.scope }))

@@ -235,8 +235,10 @@ export interface Store {
   /**
    * Creates or upgrades the tables. Safe to call again, and from several processes. Rejects with `ERR_PAIRGATE_SCHEMA`
    * when a newer version has made them.
+   *
+   * @returns The names of the steps that had not been done before.
    */
-  migrate(): Promise<void>
+  migrate(): Promise<readonly string[]>
   /** Changes nothing. Rejects with `ERR_PAIRGATE_SCHEMA` when the tables are missing, older or newer than this version's. */
   checkSchema(): Promise<void>
   /** Rejects when the database does not answer. */
@@ -277,8 +279,8 @@ export interface Store {
   findFamily(familyHash: string): Promise<CredentialWithUser | null>
   /** Reads one credential of one person. */
   findOwnCredential(key: OwnCredential): Promise<Credential | null>
-  /** A person's credentials, at most `limit`: first those that were not ended, newest first. */
-  listCredentials(userId: string, limit: number): Promise<Credential[]>
+  /** A person's credentials, at most `limit`: first those that are neither ended nor expired, newest first. */
+  listCredentials(userId: string, limit: number, now: number): Promise<Credential[]>
   /** Notes a use. Guard: the last one noted is not later than `before`. */
   touchCredential(id: string, use: { now: number; before: number; address: string | null }): Promise<void>
   /** Notes the first use. Guard: there was none. True: this one was it. */
@@ -295,6 +297,8 @@ export interface Store {
   refreshCredential(refresh: Refresh): Promise<boolean>
   /** Ends a credential; its row is kept until `keepUntil` at most. Guard: id and owner match, and it was not ended before. */
   revokeCredential(key: OwnCredential, now: number, keepUntil: number): Promise<boolean>
+  /** Ends what a person allowed in this flow and no CLI has collected yet: its time is over. */
+  expireGrants(userId: string, flow: Flow, now: number): Promise<void>
   /** Ends several credentials of one person, all of those that were not ended yet. How many. */
   revokeCredentials(key: OwnCredentials, now: number, keepUntil: number): Promise<number>
 

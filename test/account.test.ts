@@ -47,15 +47,15 @@ describe('the list', () => {
       'Last used 2 minutes ago',
       'from 198.51.100.4',
       'Expires in 1 day',
-      'Revoke',
+      'End',
       'This was not me',
-      'Rotate',
+      'Replace the secret',
     ])
       expect(laptop).toContain(part)
     const session = rowOf(html, 'Tool One')
     expect(session).toContain('Session of a command-line app · pgs_…')
     expect(session).toContain('Last used Never')
-    expect(session).not.toContain('Rotate')
+    expect(session).not.toContain('Replace')
     expect(rowOf(html, 'by hand')).toContain('Made from 127.0.0.1')
     expect(rowOf(html, 'This browser')).toContain('This is what you are using now.')
     expect(rowOf(html, 'This browser')).not.toContain('This was not me')
@@ -75,9 +75,9 @@ describe('the list', () => {
     const rows = [...html.matchAll(/<li( class="over")?><h2[^>]*>([^<]*)/g)]
     expect(rows.map(([, over]) => over !== undefined)).toEqual([false, true, true, true])
     expect(rows[0]?.[2]).toBe('This browser')
-    expect(rowOf(html, 'one')).toContain('Revoked')
+    expect(rowOf(html, 'one')).toContain('· Ended')
     expect(rowOf(html, 'day (')).toContain('Expired')
-    for (const name of ['one', 'day (']) expect(rowOf(html, name)).not.toMatch(/Revoke |not me|Rotate/)
+    for (const name of ['one', 'day (']) expect(rowOf(html, name)).not.toMatch(/End |not me|Replace/)
   })
 
   test('KEY-08 no secret and no hash is ever in it', async () => {
@@ -126,6 +126,28 @@ describe('the list', () => {
     const html = await (await person.get('/auth/account')).text()
     expect(html).toContain('action="/auth/account"')
     expect(html).not.toMatch(/(action|href)="\/(?!auth\/)/)
+  })
+})
+
+describe('what the list leaves out', () => {
+  test('KEY-08 a login of before addresses were recorded: no address, rather than an unknown one', async () => {
+    const t = createGate()
+    const person = await personAt(t, 'alice')
+    await loginAs(t, person, 'device', { client_id: 'tool' })
+    expect(rowOf((await openAccount(person)).html, 'Tool One')).toContain('Allowed from 127.0.0.1')
+    t.rows('UPDATE credentials SET approved_address = NULL')
+    const row = rowOf((await openAccount(person)).html, 'Tool One')
+    expect(row).toContain('Collected from 127.0.0.1')
+    expect(row).not.toMatch(/Allowed from|unknown/)
+  })
+
+  test('a key or a login without scopes is for the account, and nothing more', async () => {
+    const t = createGate()
+    const person = await personAt(t, 'alice')
+    await makeKey(person)
+    const { html } = await openAccount(person)
+    expect(rowOf(html, 'nightly')).toContain('Access Your account here, nothing more')
+    expect(html).not.toMatch(/[Rr]evoked?<|Rotate/)
   })
 })
 
@@ -181,6 +203,13 @@ describe('make a key', () => {
     expect((await makeKey(person, { expires_in: value })).status).toBe(200)
   })
 
+  test('KEY-08 the scope that lets a key manage keys is the last to tick', async () => {
+    const t = createGate()
+    const { html } = await openAccount(await personAt(t, 'alice'))
+    const boxes = [...html.matchAll(/name="scope:([^"]+)"/g)].map(([, token]) => token)
+    expect(boxes).toEqual(['read', 'write', 'pairgate:manage'])
+  })
+
   test('a bad form comes back with the sentence, and with what was typed', async () => {
     const t = createGate({ limits: { keysPerUser: 1 } })
     const person = await personAt(t, 'alice')
@@ -228,7 +257,7 @@ describe('make a key', () => {
     t.advance(61)
     const { html } = await openAccount(person)
     expect(html).toContain('sign in again')
-    expect(html).not.toMatch(/Make the key|Rotate/)
+    expect(html).not.toMatch(/Make the key|Replace the secret/)
     const { id = '', hint = '' } = credentialsOf(t, 'api_key')[0] ?? {}
     for (const fields of [
       { ...create, name: 'x' },
@@ -237,7 +266,10 @@ describe('make a key', () => {
       const response = await person.post('/account', fields)
       expect([response.status, response.headers.get('location')]).toEqual([303, '/sign-in?next=%2Faccount'])
     }
-    expect((await person.get('/sign-in?next=%2Faccount')).status).toBe(200)
+    const again = await (await person.get('/sign-in?next=%2Faccount')).text()
+    expect(again).toContain('<p>You signed in a while ago. To go on, sign in again; nothing was changed.</p>')
+    const nobody = await (await t.browser().get('/sign-in?next=%2Faccount')).text()
+    expect(nobody).not.toContain('You signed in a while ago')
     // ending is always possible
     expect((await act(person, 'revoke', { id })).status).toBe(200)
     expect(await useToken(t, made.secret)).toBe(401)

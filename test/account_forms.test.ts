@@ -50,7 +50,7 @@ describe('rotate', () => {
     const before = t.rows('SELECT id, name, expires_at FROM credentials WHERE id = ?', id.key)
     const shown = await act(person, 'rotate', { id: id.key, hint, overlap: '0' })
     const fresh = /pgk_\w{49}/.exec(shown.html)?.[0] ?? ''
-    expect([shown.status, shown.html.includes('Ended just now'), fresh === secret]).toEqual([
+    expect([shown.status, shown.html.includes('Stopped working just now'), fresh === secret]).toEqual([
       200,
       true,
       false,
@@ -61,12 +61,28 @@ describe('rotate', () => {
     expect(JSON.stringify(dump(t))).not.toContain(fresh)
   })
 
+  test('KEY-08 with overlap: the page and the list say until when the old secret works', async () => {
+    const { t, person, id, hint } = await furnished()
+    expect((await openAccount(person)).html).not.toContain('Old secret')
+    const shown = await act(person, 'rotate', { id: id.key, hint, overlap: '3600' })
+    const [row] = t.rows('SELECT previous_until FROM credentials WHERE id = ?', id.key)
+    const until = new Date(Number(row?.previous_until)).toISOString().slice(0, 16).replace('T', ' ')
+    const said = `Old secret Works until ${until} UTC (1 hour left)`
+    const words = (html: string) => html.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ')
+    expect(words(shown.html)).toContain(said)
+    const { html } = await openAccount(person)
+    expect(rowOf(html, 'nightly')).toContain(said)
+    expect(html.match(/Old secret/g)).toHaveLength(1)
+    t.advance(3600)
+    expect((await openAccount(person)).html).not.toContain('Old secret')
+  })
+
   test('KEY-08 a page that shows another secret’s hint rotates nothing, and says so', async () => {
     const { t, person, id, hint } = await furnished()
     const first = await act(person, 'rotate', { id: id.key, hint, overlap: '3600' })
     const fresh = /pgk_\w{49}/.exec(first.html)?.[0] ?? ''
     const again = await act(person, 'rotate', { id: id.key, hint, overlap: '0' })
-    expect([again.status, again.html.includes('was rotated already')]).toEqual([409, true])
+    expect([again.status, again.html.includes('was replaced already')]).toEqual([409, true])
     expect(again.html).not.toContain('pgk_')
     expect(await useToken(t, fresh)).toBe(200)
   })
@@ -81,10 +97,9 @@ describe('rotate', () => {
     expect((await act(person, 'rotate', { id: id.key, overlap: '0' })).status).toBe(400)
     expect(dump(t)).toEqual(before)
     const { html } = await openAccount(person)
-    expect([rowOf(html, 'nightly'), rowOf(html, 'Tool One (')].map((row) => row.includes('Rotate'))).toEqual([
-      true,
-      false,
-    ])
+    expect(
+      [rowOf(html, 'nightly'), rowOf(html, 'Tool One (')].map((row) => row.includes('Replace the secret')),
+    ).toEqual([true, false])
   })
 })
 

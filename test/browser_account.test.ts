@@ -42,7 +42,7 @@ async function makeKey({ page, press, see }: Person, name: string): Promise<stri
   await page.getByLabel('Name, such as what it is for').fill(name)
   await press('Make the key')
   await see('Your new key')
-  return await page.locator('code.secret').innerText()
+  return await page.getByLabel('The secret').inputValue()
 }
 
 /** A device login by `ann`, for the list. */
@@ -62,9 +62,7 @@ describe.skipIf(!browser)('keys, with scripts off', () => {
     await page.getByLabel(SCOPES.read).check()
     await person.press('Make the key')
     await person.see('Your new key')
-    // one click selects all of it, and nothing else
-    await page.locator('code.secret').click()
-    const secret = await page.evaluate(() => String(getSelection()).trim())
+    const secret = await page.getByLabel('The secret').inputValue()
     expect(secret).toMatch(/^pgk_[0-9A-Za-z]{49}$/)
     expect(await secured(gate, secret)).toBe(200)
     await page.locator('main').getByRole('link', { name: LIST }).click()
@@ -77,19 +75,55 @@ describe.skipIf(!browser)('keys, with scripts off', () => {
     expectOrigins(person, gate.base)
   })
 
+  test('KEY-08 with the keyboard alone: the secret has the focus, Tab gets back to it, all of it is selected', async () => {
+    const gate = await stage.gate()
+    const person = await atAccount(gate, { viewport: { width: 320, height: 640 } })
+    const { page } = person
+    const secret = await makeKey(person, 'nightly build')
+    const field = page.getByLabel('The secret')
+    const isFocused = () => field.evaluate((element) => element === document.activeElement)
+    const selection = () => page.evaluate(() => String(getSelection()))
+    expect(await isFocused()).toBe(true)
+    await page.keyboard.press('ControlOrMeta+A')
+    expect(await selection()).toBe(secret)
+    // from the top of the page: two links or buttons of the header come first
+    await page.getByRole('link', { name: LIST }).first().focus()
+    expect(await isFocused()).toBe(false)
+    for (let presses = 0; presses < 2; presses++) await page.keyboard.press('Tab')
+    expect(await isFocused()).toBe(true)
+    await page.keyboard.press('ControlOrMeta+A')
+    expect(await selection()).toBe(secret)
+    // typing changes nothing, and the whole secret can be seen
+    await page.keyboard.press('x')
+    expect(await field.inputValue()).toBe(secret)
+    const [height, inside, resize] = await field.evaluate((element) => [
+      element.clientHeight,
+      element.scrollHeight,
+      getComputedStyle(element).resize,
+    ])
+    expect([inside, resize]).toEqual([height, 'none'])
+    const accessible = await field.evaluate((element: HTMLTextAreaElement) => [
+      element.readOnly,
+      document.getElementById(element.getAttribute('aria-describedby') ?? '')?.textContent?.trim(),
+    ])
+    expect(accessible).toEqual([true, 'Copy it now: it will not be shown again.'])
+  })
+
   test('KEY-08 rotate with overlap: both secrets work, then only the new one', async () => {
     const gate = await stage.gate()
     const person = await atAccount(gate)
     const old = await makeKey(person, 'nightly build')
     await person.page.goto(`${gate.base}/account`)
-    await row(person, 'nightly build').getByText('Rotate').click()
-    await row(person, 'nightly build').getByLabel('The old secret').selectOption('works 1 more hour')
+    await row(person, 'nightly build').getByText('Replace the secret').click()
+    await row(person, 'nightly build').getByLabel('The old secret').selectOption('works for 1 hour')
     await person.press('Make a new secret')
     await person.see('The new secret of your key')
-    const fresh = await person.page.locator('code.secret').innerText()
+    const fresh = await person.page.getByLabel('The secret').inputValue()
     expect(fresh).not.toBe(old)
     expect([await secured(gate, old), await secured(gate, fresh)]).toEqual([200, 200])
-    expect(await person.text()).toContain('Ends in 1 hour')
+    expect(await person.text()).toContain('(1 hour left)')
+    await person.page.goto(`${gate.base}/account`)
+    expect(await row(person, 'nightly build').innerText()).toContain('Works until ')
     gate.advance(3600)
     expect([await secured(gate, old), await secured(gate, fresh)]).toEqual([401, 200])
   })
@@ -103,9 +137,9 @@ describe.skipIf(!browser)('keys, with scripts off', () => {
     await person.page.getByRole('status').waitFor()
     expect(await person.page.getByRole('status').innerText()).toContain('Ended: stranger (')
     expect([await secured(gate, stolen), await secured(gate, other)]).toEqual([401, 200])
-    expect(await row(person, 'stranger').innerText()).toContain('Revoked')
+    expect(await row(person, 'stranger').innerText()).toContain('Ended')
     expect(await row(person, 'stranger').getByRole('button').count()).toBe(0)
-    await person.press('End everything else')
+    await person.press('End everything else: all programs stop working')
     await expect.poll(() => person.text()).toContain('Ended: 3 in all.')
     expect(await secured(gate, other)).toBe(401)
     await person.page.reload()
@@ -117,7 +151,7 @@ describe.skipIf(!browser)('keys, with scripts off', () => {
     const person = await atAccount(gate)
     const key = await makeKey(person, 'nightly build')
     await person.page.goto(`${gate.base}/account`)
-    const all = person.page.getByRole('button', { name: 'End everything, this browser too' })
+    const all = person.page.getByRole('button', { name: 'and this browser is signed out' })
     expect(await all.isVisible()).toBe(false)
     await person.page.getByText('End several at once').click()
     await all.click()
@@ -140,11 +174,11 @@ describe.skipIf(!browser)('keys, with scripts off', () => {
     const key = await makeKey(person, 'nightly build')
     await person.page.goto(`${gate.base}/account`)
     await person.page.getByText('End several at once').click()
-    await person.press('End all other sessions')
+    await person.press('End all other sessions: other browsers and command-line apps are signed out')
     await expect.poll(() => person.text()).toContain('Ended: 1 in all.')
     expect([await secured(gate, session), await secured(gate, key)]).toEqual([401, 200])
     await person.page.getByText('End several at once').click()
-    await person.press('End all keys')
+    await person.press('End all keys: programs that use them stop working')
     await expect.poll(() => secured(gate, key)).toBe(401)
     await person.press('End this session')
     await person.see('Signed out')
@@ -248,8 +282,8 @@ const PAGES: Record<string, { heading: string; open(gate: LiveGate, person: Pers
     heading: 'The new secret of your key',
     async open(gate, person) {
       await person.page.goto(`${gate.base}/account`)
-      await row(person, LONG).getByText('Rotate').click()
-      await row(person, LONG).getByLabel('The old secret').selectOption('works 7 more days')
+      await row(person, LONG).getByText('Replace the secret').click()
+      await row(person, LONG).getByLabel('The old secret').selectOption('works for 7 days')
       await row(person, LONG).getByRole('button', { name: 'Make a new secret' }).click()
     },
   },

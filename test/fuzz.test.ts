@@ -120,7 +120,11 @@ function judgeRow(change: RowChange, { request, text }: Exchange, people: Set<un
   if (owner !== null && !people.has(owner)) return `a row of ${table} of somebody else changed`
   if (table === 'users' && differs(change, 'disabled_at')) return 'somebody was disabled or enabled'
   if (table === 'grants' && before !== null) {
-    if (before.status !== 'pending') return 'a decided login changed'
+    const others = Object.keys(before).filter((column) => column !== 'expires_at')
+    // who ends everything ends what was allowed and not collected yet
+    const isOver = before.status === 'approved' && after.expires_at === before.created_at
+    if (before.status !== 'pending' && !(isOver && !others.some((column) => differs(change, column))))
+      return 'a decided login changed'
     if (differs(change, 'status') && (isForeign(request) || request.method !== 'POST'))
       return 'decided from elsewhere'
     if (differs(change, 'secret_hash') || differs(change, 'client_id')) return 'a login became another one'

@@ -91,7 +91,7 @@ describe('KEY-05 what a CLI may do with its own credential', () => {
       expect([status, body.code]).toEqual([401, 'UNAUTHORIZED'])
       expect(headers.get('www-authenticate')).toBe('Bearer realm="pairgate", error="invalid_token"')
     }
-    expect((await callAs(t, null, 'keys.list')).body.code).toBe('FORBIDDEN')
+    expect((await callAs(t, null, 'keys.list')).body.code).toBe('UNAUTHORIZED')
   })
 })
 
@@ -122,6 +122,7 @@ describe('keys', () => {
       last_used_at: null,
       last_used_address: null,
       expires_at: made.body.expires_at,
+      previous_until: null,
       status: 'active',
       current: false,
       can_rotate: true,

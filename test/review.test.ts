@@ -78,6 +78,23 @@ describe('choices on the review page', () => {
     expect(grant()).toMatchObject({ status: 'pending' })
   })
 
+  test('an old sign-in: the page to sign in says why it came, and that nothing was changed', async () => {
+    const { t, person, send, grant } = await choosing({ maxAuthAgeSeconds: 60 }, 'read')
+    t.advance(61)
+    const { status } = await send({ decision: 'allow' })
+    expect([status, grant()?.status]).toEqual([303, 'pending'])
+    const next = `/sign-in?${new URLSearchParams({ next: '/device' })}`
+    const shown = await (await person.get(next)).text()
+    expect(shown).toContain('You signed in a while ago. To go on, sign in again; nothing was changed.')
+    await person.signIn('alice')
+    expect((await person.get(next)).status).toBe(303)
+  })
+
+  test('without scopes the app gets the account, nothing more', async () => {
+    const { html } = await choosing({}, '')
+    expect(html).toContain('Your account here, nothing more')
+  })
+
   test('what stands in the way is said, and where to go', async () => {
     const outside = await choosing({ trustedNetworks: ['127.0.0.0/8'] }, 'read')
     const far = outside.t.browser('203.0.113.7')
@@ -87,6 +104,7 @@ describe('choices on the review page', () => {
     const unwanted = await choosing({ isAllowed: () => false }, 'read')
     const no = await unwanted.send({ decision: 'allow' })
     expect([no.status, no.html.includes('Not for this account')]).toEqual([403, true])
+    expect(no.html).toContain('stop the command there (Ctrl-C)')
     const full = await choosing({ limits: { keysPerUser: 1 } }, 'read')
     await full.send({ decision: 'allow' })
     await pollDevice(full.t, full.start.device_code, { client_id: 'tool' })

@@ -30,13 +30,13 @@ function secretEnd(credential: CredentialLife, hash: string): number | null {
   return credential.previous_hash === hash ? credential.previous_until : null
 }
 
+/** The whole seconds that the secret with this hash, by default the present one, is good for from `now` on. */
+export function secondsLeft(credential: CredentialLife, now: number, hash = credential.secret_hash): number {
+  const end = Math.min(credential.expires_at, secretEnd(credential, hash) ?? 0)
+  return Math.max(0, Math.floor((end - now) / 1000))
+}
+
 /** Tells whether the secret with this hash opens anything at `now`. */
 export function isSecretGood(credential: CredentialLife, hash: string, now: number, idle: number): boolean {
   return credentialStatus(credential, now, idle) === 'active' && (secretEnd(credential, hash) ?? 0) > now
-}
-
-/** The whole seconds that an access token is good for, from `now` on. */
-export function secondsLeft(credential: CredentialLife, now: number): number {
-  const end = Math.min(credential.expires_at, credential.access_expires_at ?? credential.expires_at)
-  return Math.max(0, Math.floor((end - now) / 1000))
 }

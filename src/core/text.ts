@@ -37,6 +37,6 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
  */
 export function cleanLabel(text: string | null | undefined): string | null {
   if (!text) return null
-  const visible = text.toWellFormed().replace(/\s+/gu, ' ').replace(INVISIBLE, '').trim()
+  const visible = text.toWellFormed().replace(/\s/gu, ' ').replace(INVISIBLE, '').replace(/ +/g, ' ').trim()
   return [...visible].slice(0, LABEL_LENGTH).join('').trim() || null
 }

@@ -3,6 +3,7 @@
 
 /** The endpoints of the account page: shown on GET, changed on POST. @module */
 
+import { MANAGE_SCOPE } from '../config.ts'
 import type { Params } from '../core/form.ts'
 import type { Refusal } from '../core/outcome.ts'
 import { cleanLabel } from '../core/text.ts'
@@ -86,10 +87,13 @@ function keyForm(visit: Visit, sign: ReturnType<typeof formSigner>, retry: Retry
     hidden: { action: 'create', id, form_token: sign(['account', 'create', id]) },
     lifetimes,
     lifetime: Number(retry?.form.get('expires_in') ?? usual),
-    scopes: keyScopes(deps, manager).map((token) => {
-      const ticked = retry?.form.has(scopeField(token)) ?? false
-      return { token, words: scopes.get(token) ?? token, ticked }
-    }),
+    // the one that can do most comes last
+    scopes: keyScopes(deps, manager)
+      .sort((one, other) => Number(one === MANAGE_SCOPE) - Number(other === MANAGE_SCOPE))
+      .map((token) => {
+        const ticked = retry?.form.has(scopeField(token)) ?? false
+        return { token, words: scopes.get(token) ?? token, ticked }
+      }),
     tenants: manager.tenants,
     name: retry?.form.get('name'),
     tenant: retry?.form.get('tenant'),
@@ -157,6 +161,8 @@ async function create(visit: Visit, form: Params): Promise<Response> {
     id: form.get('id'),
   })
   if (outcome.status === 'login_required') return await signInAgain(visit)
+  if (outcome.status === 'untrusted_network') return await showOwn(visit, MESSAGES.untrusted_network)
+  if (outcome.status === 'rate_limited') return await showOwn(visit, MESSAGES.too_many_changes)
   if (outcome.status === 'conflict') return await showOwn(visit, MESSAGES.made_before)
   if (outcome.status !== 'created')
     return await showList(visit, { retry: { ...createProblem(outcome), form } })
@@ -183,6 +189,8 @@ async function rotate(visit: Visit, form: Params): Promise<Response> {
   const request = { id: form.get('id') ?? '', overlap_seconds: Number(overlap), hint }
   const outcome = await rotateKey(deps, c.env.caller, manager, request)
   if (outcome.status === 'login_required') return await signInAgain(visit)
+  if (outcome.status === 'untrusted_network') return await showOwn(visit, MESSAGES.untrusted_network)
+  if (outcome.status === 'rate_limited') return await showOwn(visit, MESSAGES.too_many_changes)
   if (outcome.status === 'conflict') return await showOwn(visit, MESSAGES.rotated_before)
   if (outcome.status !== 'rotated') return await showList(visit, { status: 404, notice: GONE })
   const { id, secret, expires_at: expiresAt } = outcome

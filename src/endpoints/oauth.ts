@@ -300,7 +300,7 @@ function secured(deps: Deps): Handler {
       return c.text(`You are authenticated as: ${user.name ?? user.subject}`)
     }
     const { issuer, subject, name, email } = user
-    return c.json(who ? describe(deps, who) : { issuer, subject, name, email })
+    return c.json(who ? describe(who) : { issuer, subject, name, email })
   }
 }
 

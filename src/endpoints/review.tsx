@@ -144,7 +144,8 @@ async function decide(deps: Deps, c: AppContext, reference: GrantReference, form
     status: decision === 'allow' ? 'approved' : 'denied',
     code: form.get('code'),
     scope: tickedScopes(form).join(' '),
-    tenant: form.get('tenant'),
+    // a page that showed none was made before there were any: nothing is chosen for the person
+    tenant: form.get('tenant') ?? (viewer.tenants.length > 0 ? '' : undefined),
   })
   return hasProblem(outcome)
     ? await showReview(deps, c, viewer, reference, { problem: PROBLEMS[outcome.status], form })

@@ -12,7 +12,7 @@ import { decideGrant } from '../flows/approval.ts'
 import { findViewer } from '../flows/browser.ts'
 import { collect } from '../flows/collect.ts'
 import { getCookie, setCookie } from '../flows/cookies.ts'
-import { type Authenticated, verifySecret } from '../flows/credentials.ts'
+import { type Verified, verifySecret } from '../flows/credentials.ts'
 import type { Caller, Deps } from '../flows/deps.ts'
 import { startPair } from '../flows/paircode.ts'
 import { s256 } from '../hash.ts'
@@ -111,7 +111,7 @@ export function seedVerifyAuthenticated(deps: Deps): Handler {
 }
 
 /** Who the first seed's cookie belongs to. */
-export async function findSeedSession(deps: Deps, caller: Caller): Promise<Authenticated | null> {
+export async function findSeedSession(deps: Deps, caller: Caller): Promise<Verified | null> {
   const cookie = deps.config.seedCompat ? getCookie(deps, caller.request, 'seed') : null
   return cookie ? await verifySecret(deps, caller, cookie, ['session']) : null
 }

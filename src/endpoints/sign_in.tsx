@@ -17,10 +17,10 @@ function takeStep(c: AppContext, { location, cookies }: SignInStep): Response {
   return c.redirect(location, 303)
 }
 
-function showSignIn(deps: Deps, c: AppContext, next: string, error?: string) {
+function showSignIn(deps: Deps, c: AppContext, next: string, why: { isOld?: boolean; error?: string }) {
   const { signIn, devSignIn: dev } = deps.config
-  const props = { next, providers: signIn, devSignIn: dev, error }
-  return c.html(<SignInPage page={pageContext(deps, null)} {...props} />, error ? 400 : 200)
+  const props = { next, providers: signIn, devSignIn: dev, isOld: false, ...why }
+  return c.html(<SignInPage page={pageContext(deps, null)} {...props} />, why.error ? 400 : 200)
 }
 
 /** `GET /sign-in`: the ways to sign in. */
@@ -31,7 +31,8 @@ export function signInPage(deps: Deps): Handler {
     const next = safeReturnPath(query.get('next'), deps.config.baseUrl)
     const viewer = await findViewer(deps, c.env.caller)
     if (viewer && !isSignInOld(deps, viewer)) return c.redirect(next, 303)
-    return deps.config.identify ? await sendToSignIn(deps, c, next) : await showSignIn(deps, c, next)
+    if (deps.config.identify) return await sendToSignIn(deps, c, next)
+    return await showSignIn(deps, c, next, { isOld: viewer !== null })
   }
 }
 
@@ -47,7 +48,8 @@ export function devSignInForm(deps: Deps): Handler {
     const step = await devSignIn(deps, c.env.caller, { username: form.get('username') ?? '', next })
     if ('location' in step) return takeStep(c, step)
     if (step.status === 'user_disabled') return await showMessage(deps, c, MESSAGES.user_disabled)
-    return await showSignIn(deps, c, safeReturnPath(next, deps.config.baseUrl), step.description)
+    const { description: error } = step
+    return await showSignIn(deps, c, safeReturnPath(next, deps.config.baseUrl), { error })
   }
 }
 

@@ -7,11 +7,13 @@ import { type CredentialKind, createSecret, secretHint } from '../core/secret.ts
 import { cleanLabel } from '../core/text.ts'
 import { base64url, sha256Hex } from '../hash.ts'
 import type { Credential, User } from '../store.ts'
-import { isAllowed, mostCredentials } from './access.ts'
+import { isAllowed, KIND, mostCredentials } from './access.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
-import { type Authenticated, endCredential, idleTime, KEPT, scopeList } from './credentials.ts'
+import { authenticateBearer, endCredential, idleTime, KEPT, scopeList, type Verified } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import { keyLimit, recordLimitHit, recordRefusal, retryAfter, takeLimits } from './limits.ts'
+import { isTrustedNetwork } from './start.ts'
 
 /** Who manages a person's credentials: they themselves at a browser, or a CLI with the scope `pairgate:manage`. */
 export interface Manager extends Pick<Viewer, 'user' | 'tenants' | 'credentialId'> {
@@ -29,7 +31,7 @@ export function personManager(deps: Deps, viewer: Viewer | null): Manager | Refu
 }
 
 /** A CLI manages only with the scope for it, and hands on no more than it has, and not this scope. */
-export function credentialManager({ user, credential, scopes }: Authenticated): Manager | Refusal {
+export function credentialManager({ user, credential, scopes }: Verified): Manager | Refusal {
   if (!scopes.includes(MANAGE_SCOPE)) return { status: 'insufficient_scope' }
   const { tenant } = credential
   return {
@@ -67,6 +69,8 @@ export interface CredentialSummary {
   readonly last_used_at: number | null
   readonly last_used_address: string | null
   readonly expires_at: number
+  /** When the secret before the last rotation stops to work too; null when it has. */
+  readonly previous_until: number | null
   readonly status: CredentialStatus
   /** Whether it is the one that asks. */
   readonly current: boolean
@@ -87,9 +91,36 @@ export function summarize(deps: Deps, credential: Credential, currentId: string 
     last_used_at: isUsed ? inSeconds(credential.last_used_at) : null,
     last_used_address: credential.last_used_address,
     expires_at: inSeconds(credential.expires_at),
+    previous_until:
+      status === 'active' && (credential.previous_until ?? 0) > deps.now()
+        ? inSeconds(credential.previous_until ?? 0)
+        : null,
     current: id === currentId,
     can_rotate: status === 'active' && kind === 'api_key' && credential.family_hash === null,
   }
+}
+
+/** A request that was made by somebody: the person, and the credential it carried. */
+export interface Authenticated {
+  readonly user: User
+  readonly credential: CredentialSummary
+  readonly scopes: readonly string[]
+}
+
+/**
+ * Tells who made a request with a Bearer credential; what is told holds no secret, nor a hash of one.
+ *
+ * @param needed The scopes that it takes, all of them.
+ */
+export async function authenticate(
+  deps: Deps,
+  caller: Caller,
+  needed: readonly string[],
+): Promise<Authenticated | null> {
+  const who = await authenticateBearer(deps, caller)
+  if (!who?.scopes || !needed.every((scope) => who.scopes.includes(scope))) return null
+  const { user, credential, scopes } = who
+  return { user, credential: summarize(deps, credential, credential.id), scopes }
 }
 
 /** Longest list; the ones that ended first are left out. */
@@ -97,7 +128,7 @@ const MOST_LISTED = 200
 
 /** A person's credentials: live ones first, newest first. Ended ones are kept for 30 days at most. */
 export async function listCredentials(deps: Deps, manager: Pick<Manager, 'user' | 'credentialId'>) {
-  const found = await deps.store.listCredentials(manager.user.id, MOST_LISTED)
+  const found = await deps.store.listCredentials(manager.user.id, MOST_LISTED, deps.now())
   return found.map((credential) => summarize(deps, credential, manager.credentialId))
 }
 
@@ -146,6 +177,23 @@ function readNewKey(deps: Deps, manager: Manager, key: NewKey): KeyParts | Refus
   return { name, scope: scopes.join(' '), tenant, seconds }
 }
 
+/** Why nobody makes or rotates a key from here and now; null when they may. */
+async function findObstacle(deps: Deps, caller: Caller, { user, isOld }: Manager): Promise<Refusal | null> {
+  if (!isTrustedNetwork(deps.config, caller.remoteAddress)) {
+    await recordRefusal(deps, caller, 'untrusted_network', { user })
+    return { status: 'untrusted_network' }
+  }
+  return isOld ? { status: 'login_required' } : null
+}
+
+/** Counts one more secret; says so when there were too many of late. */
+async function takeTurn(deps: Deps, caller: Caller, user: User): Promise<Refusal | null> {
+  const reached = await takeLimits(deps, [keyLimit(deps, user.id)], deps.now())
+  if (!reached) return null
+  await recordLimitHit(deps, caller, reached, { user })
+  return { status: 'rate_limited', retry_after: retryAfter(reached) }
+}
+
 /** Makes a key by hand. */
 export async function createKey(
   deps: Deps,
@@ -155,8 +203,11 @@ export async function createKey(
 ): Promise<({ readonly status: 'created' } & KeySecret) | Refusal> {
   const parts = readNewKey(deps, manager, key)
   if ('status' in parts) return parts
-  if (manager.isOld) return { status: 'login_required' }
+  const obstacle = await findObstacle(deps, caller, manager)
+  if (obstacle) return obstacle
   const { user } = manager
+  const refusal = await takeTurn(deps, caller, user)
+  if (refusal) return refusal
   const now = deps.now()
   if (!(await isAllowed(deps, user, { ...parts, client_id: null }))) {
     await recordEvent(deps, caller, 'refused', { user, detail: 'not_allowed' })
@@ -196,15 +247,19 @@ export async function rotateKey(
   manager: Manager,
   request: { id: string; overlap_seconds?: number | undefined; hint?: string | undefined },
 ): Promise<({ readonly status: 'rotated' } & KeySecret) | { readonly status: 'not_found' } | Refusal> {
-  if (manager.isOld) return { status: 'login_required' }
+  const obstacle = await findObstacle(deps, caller, manager)
+  if (obstacle) return obstacle
   const { user, scopes } = manager
   const now = deps.now()
   const credential = await deps.store.findOwnCredential({ id: request.id, user_id: user.id })
   if (!credential || !summarize(deps, credential, null).can_rotate) return { status: 'not_found' }
   if (request.hint !== undefined && request.hint !== credential.hint) return STALE
   // a CLI gets no secret for more than it may itself
-  if (scopes && !scopeList(credential.scope).every((scope) => scopes.includes(scope)))
+  const isOwnTenant = credential.tenant === (manager.tenants[0]?.id ?? null)
+  if (scopes && !(isOwnTenant && scopeList(credential.scope).every((scope) => scopes.includes(scope))))
     return { status: 'insufficient_scope' }
+  const refusal = await takeTurn(deps, caller, user)
+  if (refusal) return refusal
   const secret = createSecret(deps.random, deps.config.secretPrefix, 'api_key')
   const isFirst = await deps.store.rotateCredential({
     id: credential.id,
@@ -248,6 +303,12 @@ export async function revokeOwn(
   return { status: isEnded || request.report ? 'revoked' : 'not_found' }
 }
 
+/** Ends what a person allowed and no CLI has collected yet: it would outlive the end of everything. */
+export async function expireAllowed(deps: Deps, user: User, kinds: readonly CredentialKind[]): Promise<void> {
+  for (const flow of ['device', 'pair'] as const)
+    if (kinds.includes(KIND[flow])) await deps.store.expireGrants(user.id, flow, deps.now())
+}
+
 /**
  * Ends several credentials of a person.
  *
@@ -259,6 +320,8 @@ export async function revokeAll(
   user: User,
   request: { kinds: readonly CredentialKind[]; except: string | null },
 ): Promise<{ readonly status: 'revoked'; readonly count: number }> {
+  // first, so that what is collected meanwhile is among those that end; one who is disabled collects nothing
+  if (user.disabled_at === null) await expireAllowed(deps, user, request.kinds)
   const now = deps.now()
   const count = await deps.store.revokeCredentials({ user_id: user.id, ...request }, now, now + KEPT)
   const detail = `${count} of ${request.kinds.join(', ')}`

@@ -15,6 +15,7 @@ import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import {
   guessingLimit,
+  recordGuessing,
   recordLimitHit,
   recordRefusal,
   releaseLimits,
@@ -32,9 +33,7 @@ export type GrantReference =
 
 async function wrongCode(deps: Deps, caller: Caller, user: User): Promise<void> {
   await recordEvent(deps, caller, 'wrong_code', { user })
-  const guessing = guessingLimit(deps)
-  if (await takeLimits(deps, [guessing], deps.now()))
-    await recordEvent(deps, caller, 'guessing', { detail: guessing.key })
+  if (await takeLimits(deps, [guessingLimit(deps)], deps.now())) await recordGuessing(deps, caller)
 }
 
 /**
@@ -113,6 +112,13 @@ async function findObstacle(
   return count < max ? null : { status: 'too_many_credentials', max }
 }
 
+/** Lifetime of the login, whichever of its scopes the person leaves out: without `offline_access` it may be longer. */
+function longestLogin(deps: Deps, client: Client, { flow, scope }: Grant): number {
+  const asked = scopeList(scope)
+  const choices = asked.length > 1 ? asked : [scope]
+  return Math.max(...[scope, ...choices].map((one) => loginSeconds(deps, flow, client, one)))
+}
+
 /** Shows a request to the person who may decide it. Only wrong codes leave a trace. */
 export async function reviewGrant(
   deps: Deps,
@@ -139,7 +145,7 @@ export async function reviewGrant(
     expires_in: Math.ceil((grant.expires_at - deps.now()) / 1000),
     scope: grant.scope,
     tenants: viewer.tenants,
-    lifetime: loginSeconds(deps, grant.flow, client, grant.scope),
+    lifetime: longestLogin(deps, client, grant),
     code: codeRequired ? null : codeOf(grant),
     code_in_terminal: hasCodeInTerminal(grant),
     code_required: codeRequired,

@@ -10,7 +10,7 @@ import type { ProviderIdentity } from '../providers.ts'
 import type { User } from '../store.ts'
 import { getCookie, setCookie } from './cookies.ts'
 import { endCredential, verifySecret } from './credentials.ts'
-import type { Caller, Deps } from './deps.ts'
+import { type Caller, type Deps, warnHourly } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { userId } from './user_id.ts'
 
@@ -87,7 +87,13 @@ export async function findViewer(deps: Deps, caller: Caller): Promise<Viewer | n
 export function isSignInOld(deps: Deps, { authTime }: Pick<Viewer, 'authTime'>): boolean {
   const { maxAuthAgeSeconds } = deps.config
   if (maxAuthAgeSeconds === undefined) return false
-  return authTime === null || deps.now() - authTime > maxAuthAgeSeconds * 1000
+  if (authTime === null) {
+    warnHourly(deps, 'The option "identify" gave no auth_time, which "maxAuthAgeSeconds" needs')
+    return true
+  }
+  const age = deps.now() - authTime
+  // what is no time, or milliseconds where seconds were meant, is not young; clocks may differ by five minutes
+  return !(age <= maxAuthAgeSeconds * 1000 && age > -300_000)
 }
 
 /** Signs a browser in: a fresh secret each time, and the end of the one it had. */

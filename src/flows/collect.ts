@@ -9,6 +9,7 @@ import { base64url, sha256Hex } from '../hash.ts'
 import { isAllowed, isRefreshable, KIND, loginSeconds, mostCredentials } from './access.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import { recordSometimes } from './limits.ts'
 import { findClient } from './start.ts'
 
 function credentialName(grant: Grant, client: Client): string {
@@ -25,7 +26,8 @@ async function refuseReplay(deps: Deps, caller: Caller, grant: Grant): Promise<T
 /** Records why an approved grant brings no credential, and says it as RFC 8628 section 3.5 does. */
 async function refuse(deps: Deps, caller: Caller, grant: Grant, detail: string): Promise<TokenOutcome> {
   const { id: grant_id, client_id, user_id } = grant
-  await recordEvent(deps, caller, 'refused', { grant_id, client_id, user_id, detail })
+  const key = `refused ${detail} ${grant_id}`
+  await recordSometimes(deps, caller, 'refused', { grant_id, client_id, user_id, detail }, key)
   return { status: 'access_denied' }
 }
 

@@ -8,11 +8,13 @@ import type { Credential, CredentialWithUser, User } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 
-/** A request that was made by somebody: the person, and the credential it carried. */
-export interface Authenticated {
+/** A secret that is good: whose it is, and which credential it opens. */
+export interface Verified {
   readonly user: User
   readonly credential: Credential
   readonly scopes: readonly string[]
+  /** For how many seconds the secret that was shown is good: less than the credential's life once it was replaced. */
+  readonly expires_in: number
 }
 
 /** How long an ended credential stays in its owner's list, at most; milliseconds. */
@@ -62,7 +64,7 @@ export async function verifySecret(
   caller: Caller,
   secret: string,
   kinds: readonly CredentialKind[],
-): Promise<Authenticated | null> {
+): Promise<Verified | null> {
   const kind = secretKind(deps.config.secretPrefix, secret)
   if (!kind || kind === 'refresh_token' || !kinds.includes(kind)) return null
   const hash = sha256Hex(secret)
@@ -73,11 +75,12 @@ export async function verifySecret(
   if (user.disabled_at !== null || !isSecretGood(credential, hash, now, idleTime(deps, credential)))
     return null
   noteUse(deps, caller, found, now)
-  return { user, credential, scopes: scopeList(credential.scope) }
+  const expires_in = secondsLeft(credential, now, hash)
+  return { user, credential, scopes: scopeList(credential.scope), expires_in }
 }
 
 /** What a credential tells its holder about itself; plain JSON, `expires_in` in seconds. */
-export function describe(deps: Deps, { user, credential }: Authenticated) {
+export function describe({ user, credential, expires_in }: Verified) {
   return {
     issuer: user.issuer,
     subject: user.subject,
@@ -88,7 +91,7 @@ export function describe(deps: Deps, { user, credential }: Authenticated) {
     credential_name: credential.name,
     scope: credential.scope,
     tenant: credential.tenant,
-    expires_in: secondsLeft(credential, deps.now()),
+    expires_in,
   }
 }
 
@@ -103,7 +106,7 @@ export function bearerChallenge(request: Request): string {
 }
 
 /** Tells who a request's Bearer credential belongs to: a CLI's session or an API key. */
-export async function authenticateBearer(deps: Deps, caller: Caller): Promise<Authenticated | null> {
+export async function authenticateBearer(deps: Deps, caller: Caller): Promise<Verified | null> {
   const token = bearerToken(caller.request)
   return token === null ? null : await verifySecret(deps, caller, token, ['session', 'api_key'])
 }

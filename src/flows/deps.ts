@@ -31,6 +31,15 @@ export interface Caller {
   readonly requestId: string
 }
 
+const HOUR = 3_600_000
+
+/** Warns of what the operator should mend, once an hour and process. */
+export function warnHourly({ log, recent, now }: Deps, message: string): void {
+  if (now() - (recent.last(message) ?? 0) < HOUR) return
+  recent.note(message, now())
+  log.warn(message, {})
+}
+
 /** Finds out who makes a request; `peer` is the address of the socket's other end. */
 export function toCaller(deps: Deps, request: Request, peer: string | undefined): Caller {
   const { trustedProxies, isPublic } = deps.config

@@ -44,8 +44,9 @@ export async function authorizeDevice(
     }
   }
   const grant = await startGrant(deps, caller, { ...start, flow: 'device' }, make, 5)
-  if ('status' in grant) return grant
+  // also when all are refused: counters are written even then
   purgeSometimes(deps)
+  if ('status' in grant) return grant
   const userCode = formatUserCode(grant.user_code ?? '')
   return {
     device_code: deviceCode,

@@ -1,6 +1,5 @@
 /** Introspection (RFC 7662): what a token is good for, told to the resource servers of the options. @module */
 
-import { secondsLeft } from '../core/credential.ts'
 import { sameSecret } from '../hash.ts'
 import { verifySecret } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
@@ -47,15 +46,14 @@ export async function introspect(
   // the address of the resource server is not where the credential is used
   const who = await verifySecret(deps, { ...caller, remoteAddress: null }, token, ['session', 'api_key'])
   if (!who) return { active: false }
-  const { user, credential } = who
-  const now = deps.now()
+  const { user, credential, expires_in } = who
   return {
     active: true,
     ...(credential.scope && { scope: credential.scope }),
     ...(credential.client_id !== null && { client_id: credential.client_id }),
     username: user.name ?? user.subject,
     token_type: 'Bearer',
-    exp: Math.floor(now / 1000) + secondsLeft(credential, now),
+    exp: Math.floor(deps.now() / 1000) + expires_in,
     iat: Math.floor(credential.created_at / 1000),
     sub: user.id,
     sub_id: { format: 'iss_sub', iss: user.issuer, sub: user.subject },

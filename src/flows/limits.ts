@@ -21,18 +21,27 @@ export async function takeLimits(deps: Deps, limits: readonly Limit[], now: numb
   return null
 }
 
-/** Records what a stranger can make happen at will: once a minute, so that it does not fill the audit trail. */
-async function recordSometimes(
+/**
+ * Records what somebody can make happen at will: once a minute, so that it does not fill the audit trail.
+ *
+ * @param key What is the same thing again.
+ */
+export async function recordSometimes(
   deps: Deps,
   caller: Caller,
   type: EventType,
   about: EventSubject & { detail: string },
+  key = `${type} ${about.detail}`,
 ): Promise<void> {
   const now = deps.now()
-  const key = `${type} ${about.detail}`
   if (now - (deps.recent.last(key) ?? 0) < 60_000) return
   deps.recent.note(key, now)
   await recordEvent(deps, caller, type, about)
+}
+
+/** Records that somebody must be guessing. */
+export function recordGuessing(deps: Deps, caller: Caller): Promise<void> {
+  return recordSometimes(deps, caller, 'guessing', { detail: guessingLimit(deps).key })
 }
 
 /** Records that a limit was hit. */
@@ -48,7 +57,9 @@ export function recordRefusal(
   about: EventSubject,
 ): Promise<void> {
   const detail = `${reason} ${addressBucket(caller.remoteAddress)}`
-  return recordSometimes(deps, caller, 'refused', { ...about, detail })
+  // not by address: a network has as many as it likes
+  const key = `refused ${reason} ${about.client_id ?? ''} ${about.user?.id ?? ''}`
+  return recordSometimes(deps, caller, 'refused', { ...about, detail }, key)
 }
 
 /** Gives back what was counted at `takenAt` (epoch ms). A failure stops nobody: time gives it back as well. */
@@ -87,6 +98,11 @@ export function pendingLimits(deps: Deps, flow: Flow, address: string | null): [
     { key: `pending:${flow}:${addressBucket(address)}`, max: limits.pendingPerAddress, seconds },
     { key: `pending:${flow}`, max: limits.pendingTotal, seconds },
   ]
+}
+
+/** How often one person's keys may be made and rotated: every time leaves rows for a month, and for a year. */
+export function keyLimit(deps: Deps, userId: string): Limit {
+  return { key: `keys:user:${userId}`, max: Math.max(200, 2 * deps.config.limits.keysPerUser), seconds: 3600 }
 }
 
 /** Makes room again once a grant is decided. */

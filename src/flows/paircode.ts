@@ -49,8 +49,8 @@ export async function startPair(
     poll_interval: interval,
     seconds,
   }))
-  if ('status' in grant) return grant
   purgeSometimes(deps)
+  if ('status' in grant) return grant
   return {
     login_url: `${deps.config.baseUrl}/pair/${start.paircode}`,
     match_code: matchCode,

@@ -10,6 +10,7 @@ import { tokenResponse } from './collect.ts'
 import { endCredential, idleTime, scopeList } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import { recordSometimes } from './limits.ts'
 
 const OVER = { status: 'invalid_grant' } as const
 
@@ -35,7 +36,8 @@ async function mayGoOn(deps: Deps, caller: Caller, { credential, user }: Credent
   if (credentialStatus(credential, now, idleTime(deps, credential)) !== 'active') return false
   if (await isAllowed(deps, user, credential)) return true
   const { id: credential_id, client_id } = credential
-  await recordEvent(deps, caller, 'refused', { user, client_id, credential_id, detail: 'not_allowed' })
+  const about = { user, client_id, credential_id, detail: 'not_allowed' }
+  await recordSometimes(deps, caller, 'refused', about, `refused not_allowed ${credential_id}`)
   return false
 }
 

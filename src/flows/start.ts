@@ -8,7 +8,7 @@ import { cleanLabel } from '../core/text.ts'
 import { base64url } from '../hash.ts'
 import type { NewGrant } from '../store.ts'
 import { scopeList } from './credentials.ts'
-import type { Caller, Deps } from './deps.ts'
+import { type Caller, type Deps, warnHourly } from './deps.ts'
 import { recordEvent } from './events.ts'
 import {
   pendingLimits,
@@ -37,21 +37,16 @@ export function findClient(deps: Deps, flow: Flow, clientId: string): Client | R
 }
 
 /** Tells whether a client's logins may be started and allowed from an address; an unknown one is in no network. */
-export function isTrustedNetwork({ trustedNetworks }: Client, address: string | null): boolean {
+export function isTrustedNetwork(
+  { trustedNetworks }: Pick<Client, 'trustedNetworks'>,
+  address: string | null,
+): boolean {
   return trustedNetworks === null || (address !== null && isInRanges(address, trustedNetworks))
 }
 
 function parseScope(client: Client, scope = ''): string | null {
   const wanted = [...new Set(scopeList(scope).filter(Boolean))]
   return wanted.every((token) => client.scopes.includes(token)) ? wanted.join(' ') : null
-}
-
-const HOUR = 3_600_000
-
-function warnOfUnknownAddress({ log, recent }: Deps, now: number): void {
-  if (now - (recent.last('unknown address') ?? 0) < HOUR) return
-  recent.note('unknown address', now)
-  log.warn('The address of a request is unknown: is a proxy missing in "trustedProxies"?', {})
 }
 
 async function overLimit(
@@ -62,7 +57,8 @@ async function overLimit(
   now: number,
 ): Promise<Refusal | null> {
   const [perAddress, inAll] = pendingLimits(deps, flow, caller.remoteAddress)
-  if (caller.remoteAddress === null) warnOfUnknownAddress(deps, now)
+  if (caller.remoteAddress === null)
+    warnHourly(deps, 'The address of a request is unknown: is a proxy missing in "trustedProxies"?')
   const reached = await takeLimits(deps, [startLimit(deps, caller.remoteAddress), perAddress, inAll], now)
   if (!reached) return null
   await recordLimitHit(deps, caller, reached, { client_id: clientId })

@@ -1,29 +1,50 @@
 /** What the operator can do about one person. @module */
 
+import { PairgateError } from '../errors.ts'
 import type { User, UserIdentity } from '../store.ts'
-import { type CredentialSummary, KINDS, listCredentials, revokeAll } from './account.ts'
+import { type CredentialSummary, expireAllowed, KINDS, listCredentials, revokeAll } from './account.ts'
 import { endCredential } from './credentials.ts'
 import type { Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { userId } from './user_id.ts'
 
 function toUser({ issuer, subject }: UserIdentity): User {
+  for (const part of [issuer, subject]) {
+    if (typeof part !== 'string' || part === '')
+      throw new PairgateError(
+        'ERR_PAIRGATE_OPTION',
+        'A person is named by "issuer" and "subject", both of them',
+      )
+  }
   return { id: userId({ issuer, subject }), issuer, subject, name: null, email: null, disabled_at: null }
 }
 
+async function setDisabled(deps: Deps, user: User, disabledAt: number | null, now: number): Promise<void> {
+  const { id, issuer, subject } = user
+  await deps.store.setUserDisabled({ id, issuer, subject }, disabledAt, now)
+  await recordEvent(deps, null, disabledAt === null ? 'user_enabled' : 'user_disabled', { user })
+}
+
 /**
- * Disables or enables a person. Disabling ends everything of theirs at once: each credential is checked against it
- * when it is used, and none is issued. What was ended stays ended when they are enabled again.
+ * Disables a person: everything of theirs ends at once, nothing is issued, and they cannot sign in.
  *
  * @param identity A person that is not known yet is remembered as disabled.
+ * @returns How many credentials were ended.
  */
-export async function setUserDisabled(deps: Deps, identity: UserIdentity, disabled: boolean): Promise<void> {
+export async function disableUser(deps: Deps, identity: UserIdentity): Promise<number> {
   const user = toUser(identity)
-  const { id, issuer, subject } = user
   const now = deps.now()
-  await deps.store.setUserDisabled({ id, issuer, subject }, disabled ? now : null, now)
-  await recordEvent(deps, null, disabled ? 'user_disabled' : 'user_enabled', { user })
-  if (disabled) await revokeAll(deps, null, user, { kinds: KINDS.all, except: null })
+  // first the switch, which each use is checked against: nothing new comes after it
+  await setDisabled(deps, user, now, now)
+  const disabled = { ...user, disabled_at: now }
+  return (await revokeAll(deps, null, disabled, { kinds: KINDS.all, except: null })).count
+}
+
+/** Enables a person again. What was ended stays ended, and what they had allowed before is over, too. */
+export async function enableUser(deps: Deps, identity: UserIdentity): Promise<void> {
+  const user = toUser(identity)
+  await expireAllowed(deps, user, KINDS.all)
+  await setDisabled(deps, user, null, deps.now())
 }
 
 /** Lists a person's credentials, for the operator. */

@@ -5,8 +5,8 @@
 
 import type { PropsWithChildren } from 'hono/jsx'
 import type { CredentialSummary } from '../flows/account.ts'
-import { Fact, Moment } from './facts.tsx'
-import { Hidden } from './fields.tsx'
+import { Fact, Moment, OldSecret } from './facts.tsx'
+import { Hidden, NO_SCOPES } from './fields.tsx'
 import { KeyForm, type KeyFormProps } from './key_form.tsx'
 import { ACCOUNT, Layout, type PageContext } from './layout.tsx'
 
@@ -29,10 +29,10 @@ export interface Notice {
 
 /** How long the old secret of a rotated key may stay good: seconds, and in words. */
 export const OVERLAPS: ReadonlyMap<string, string> = new Map([
-  ['0', 'ends now'],
-  ['3600', 'works 1 more hour'],
-  ['86400', 'works 1 more day'],
-  ['604800', 'works 7 more days'],
+  ['0', 'stops now'],
+  ['3600', 'works for 1 hour'],
+  ['86400', 'works for 1 day'],
+  ['604800', 'works for 7 days'],
 ])
 
 interface Frame {
@@ -69,7 +69,7 @@ function kindName({ kind, current }: Entry): string {
   return current ? 'This browser' : 'Another browser'
 }
 
-const STATUS = { active: 'active', expired: 'Expired', revoked: 'Revoked' } as const
+const STATUS = { active: 'active', expired: 'Expired', revoked: 'Ended' } as const
 
 function Origin({ entry }: { entry: Entry }) {
   const { kind, client_id, remote_address, approved_address } = entry
@@ -78,20 +78,19 @@ function Origin({ entry }: { entry: Entry }) {
     return <Fact name={kind === 'browser' ? 'Signed in from' : 'Made from'}>{from}</Fact>
   return (
     <>
-      <Fact name="Allowed from">{approved_address ?? 'unknown address'}</Fact>
+      {/* logins of before this was recorded have none: nothing to be alarmed at */}
+      {approved_address !== null && <Fact name="Allowed from">{approved_address}</Fact>}
       <Fact name="Collected from">{from}</Fact>
     </>
   )
 }
 
 function Facts({ entry, now }: { entry: Entry; now: number }) {
-  const { kind, client_name, client_id, tenant_name, access, status } = entry
+  const { kind, client_name, client_id, tenant_name, access, status, previous_until } = entry
   return (
     <dl>
       {client_id !== null && <Fact name="App">{client_name}</Fact>}
-      {kind !== 'browser' && (
-        <Fact name="Access">{access.length > 0 ? access.join('; ') : 'Your account, no further scopes'}</Fact>
-      )}
+      {kind !== 'browser' && <Fact name="Access">{access.length > 0 ? access.join('; ') : NO_SCOPES}</Fact>}
       {tenant_name !== null && <Fact name="Organisation">{tenant_name}</Fact>}
       <Fact name="Created">
         <Moment at={entry.created_at} now={now} />
@@ -112,6 +111,7 @@ function Facts({ entry, now }: { entry: Entry; now: number }) {
           <Moment at={entry.expires_at} now={now} />
         </Fact>
       )}
+      {previous_until !== null && <OldSecret until={previous_until} now={now} />}
     </dl>
   )
 }
@@ -128,12 +128,12 @@ function Actions({ entry, frame, canRotate }: { entry: Entry; frame: Frame; canR
   return (
     <>
       <ActionForm frame={frame} fields={{ id }} class="buttons">
-        <Action name="revoke" text="Revoke" of={title} />
+        <Action name="revoke" text="End" of={title} />
         <Action name="report" text="This was not me" of={title} />
       </ActionForm>
       {canRotate && (
         <details>
-          <summary aria-describedby={title}>Rotate</summary>
+          <summary aria-describedby={title}>Replace the secret</summary>
           <ActionForm frame={frame} fields={{ id, hint }}>
             <label for={`o-${id}`}>The old secret</label>
             <select id={`o-${id}`} name="overlap">
@@ -148,6 +148,10 @@ function Actions({ entry, frame, canRotate }: { entry: Entry; frame: Frame; canR
     </>
   )
 }
+
+/** Whether it counts among those that a person may have: one that idled away does, until its end. */
+const isCounted = ({ status, expires_at }: Entry, now: number) =>
+  status !== 'revoked' && expires_at * 1000 > now
 
 function Card({ entry, frame, now, isOld }: { entry: Entry; frame: Frame; now: number; isOld: boolean }) {
   const { id, kind, name, hint, status, current } = entry
@@ -166,13 +170,15 @@ function Card({ entry, frame, now, isOld }: { entry: Entry; frame: Frame; now: n
         </p>
       )}
       <Facts entry={entry} now={now} />
-      {status === 'active' && <Actions entry={entry} frame={frame} canRotate={entry.can_rotate && !isOld} />}
+      {isCounted(entry, now) && (
+        <Actions entry={entry} frame={frame} canRotate={entry.can_rotate && !isOld} />
+      )}
     </li>
   )
 }
 
-function EndSeveral({ entries, frame }: { entries: readonly Entry[]; frame: Frame }) {
-  const live = entries.filter(({ status, current }) => status === 'active' && !current)
+function EndSeveral({ entries, frame, now }: { entries: readonly Entry[]; frame: Frame; now: number }) {
+  const live = entries.filter((entry) => isCounted(entry, now) && !entry.current)
   const hasBrowser = entries.some(({ current }) => current)
   if (live.length === 0) return null
   return (
@@ -180,10 +186,18 @@ function EndSeveral({ entries, frame }: { entries: readonly Entry[]; frame: Fram
       <summary>End several at once</summary>
       <ActionForm frame={frame} class="stack">
         {live.some(({ kind }) => kind !== 'api_key') && (
-          <Action name="revoke_sessions" text="End all other sessions" />
+          <Action
+            name="revoke_sessions"
+            text="End all other sessions: other browsers and command-line apps are signed out"
+          />
         )}
-        {live.some(({ kind }) => kind === 'api_key') && <Action name="revoke_keys" text="End all keys" />}
-        <Action name="revoke_all" text={hasBrowser ? 'End everything, this browser too' : 'End everything'} />
+        {live.some(({ kind }) => kind === 'api_key') && (
+          <Action name="revoke_keys" text="End all keys: programs that use them stop working" />
+        )}
+        <Action
+          name="revoke_all"
+          text={`End everything: all programs stop working${hasBrowser ? ', and this browser is signed out' : ''}`}
+        />
       </ActionForm>
     </details>
   )
@@ -197,7 +211,7 @@ function NoticeBox({ notice, frame }: { notice: Notice; frame: Frame }) {
       {offerEnd && (
         <ActionForm frame={frame}>
           <p>If somebody else got in, end the rest too. You stay signed in here.</p>
-          <Action name="revoke_others" text="End everything else" />
+          <Action name="revoke_others" text="End everything else: all programs stop working" />
         </ActionForm>
       )}
     </div>
@@ -226,7 +240,7 @@ export function AccountPage(props: {
         <KeyForm {...form} />
       ) : (
         <p>
-          You signed in a while ago. To make or rotate a key,{' '}
+          You signed in a while ago. To make a key or replace a secret,{' '}
           <a class="plain" href={`${page.basePath}/sign-in?${query}`}>
             sign in again
           </a>
@@ -243,7 +257,7 @@ export function AccountPage(props: {
       ) : (
         <p>There is nothing here yet.</p>
       )}
-      <EndSeveral entries={entries} frame={frame} />
+      <EndSeveral entries={entries} frame={frame} now={now} />
     </Layout>
   )
 }

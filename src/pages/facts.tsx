@@ -20,15 +20,19 @@ export function formatDuration(seconds: number): string {
   return 'less than a minute'
 }
 
+function Time({ at }: { at: number }) {
+  const iso = new Date(at * 1000).toISOString()
+  return <time datetime={iso}>{`${iso.slice(0, 16).replace('T', ' ')} UTC`}</time>
+}
+
 /** A moment: how far from now, and which. `at` is in epoch seconds, `now` in epoch milliseconds. */
 export function Moment({ at, now }: { at: number; now: number }) {
-  const iso = new Date(at * 1000).toISOString()
   const distance = Math.floor(now / 1000) - at
   return (
     <>
       {distance < 0 ? `in ${formatDuration(-distance)}` : `${formatDuration(distance)} ago`}{' '}
       <small>
-        <time datetime={iso}>{`${iso.slice(0, 16).replace('T', ' ')} UTC`}</time>
+        <Time at={at} />
       </small>
     </>
   )
@@ -41,5 +45,21 @@ export function Fact({ name, children }: PropsWithChildren<{ name: string }>) {
       <dt>{name}</dt>
       <dd>{children}</dd>
     </>
+  )
+}
+
+/** Until when the secret before the last one still works. */
+export function OldSecret({ until, now }: { until: number; now: number }) {
+  const left = until - Math.floor(now / 1000)
+  return (
+    <Fact name="Old secret">
+      {left > 0 ? (
+        <>
+          Works until <Time at={until} /> <small>({formatDuration(left)} left)</small>
+        </>
+      ) : (
+        'Stopped working just now'
+      )}
+    </Fact>
   )
 }

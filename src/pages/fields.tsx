@@ -24,6 +24,9 @@ export function Problem({ text }: { text: string | undefined }) {
   )
 }
 
+/** What is allowed without any scope. */
+export const NO_SCOPES = 'Your account here, nothing more'
+
 /** One of the scopes that may be ticked. */
 export interface ScopeChoice {
   readonly token: string

@@ -3,7 +3,7 @@
 
 /** The form that makes a key, and the one page that shows a key's secret. @module */
 
-import { Fact, formatDuration, Moment } from './facts.tsx'
+import { Fact, formatDuration, Moment, OldSecret } from './facts.tsx'
 import { Hidden, Problem, ScopeBoxes, type ScopeChoice, TenantButtons, type TenantChoice } from './fields.tsx'
 import { ACCOUNT, Layout, type PageContext } from './layout.tsx'
 
@@ -91,10 +91,23 @@ export function SecretPage(props: {
   const { page, title, name, secret, expiresAt, previousUntil, now } = props
   return (
     <Layout page={page} title={title}>
-      <p class="warn">
+      <p class="warn" id="once">
         <strong>Copy it now: it will not be shown again.</strong>
       </p>
-      <code class="code secret">{secret}</code>
+      <label for="secret">The secret</label>
+      {/* a field, since what is only text cannot be selected with the keyboard */}
+      <textarea
+        id="secret"
+        rows={2}
+        readonly
+        autofocus
+        autocomplete="off"
+        spellcheck={false}
+        aria-describedby="once"
+        class="code secret"
+      >
+        {secret}
+      </textarea>
       <p>
         Keep it in a secret store or a password manager, never in code, a chat or a ticket. Programs send it
         as <code>Authorization: Bearer</code> and the key.
@@ -104,17 +117,7 @@ export function SecretPage(props: {
         <Fact name="Expires">
           <Moment at={expiresAt} now={now} />
         </Fact>
-        {previousUntil !== null && (
-          <Fact name="Old secret">
-            {previousUntil * 1000 > now ? (
-              <>
-                Ends <Moment at={previousUntil} now={now} />
-              </>
-            ) : (
-              'Ended just now'
-            )}
-          </Fact>
-        )}
+        {previousUntil !== null && <OldSecret until={previousUntil} now={now} />}
       </dl>
       <a class="button" href={page.basePath + ACCOUNT.path}>
         {ACCOUNT.text}

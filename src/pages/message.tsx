@@ -59,6 +59,12 @@ export const MESSAGES = {
     title: 'Too many tries',
     text: 'Too many codes were wrong. Wait some minutes, then start again in your terminal.',
   },
+  too_many_changes: {
+    status: 429,
+    title: 'Too many keys at once',
+    text: 'So many keys were made and rotated that this must wait. Nothing was changed. Try again in some minutes.',
+    link: ACCOUNT,
+  },
   user_disabled: {
     status: 403,
     title: 'Account disabled',
@@ -84,18 +90,18 @@ export const MESSAGES = {
   not_allowed: {
     status: 403,
     title: 'Not for this account',
-    text: 'This service does not let your account have what the app asked for. Nothing was allowed.',
+    text: 'This service does not let your account have what the app asked for. Nothing was allowed. Your terminal is still waiting: stop the command there (Ctrl-C).',
   },
   made_before: {
     status: 409,
     title: 'This key was made already',
-    text: 'The form came twice. Its secret was shown the first time; if you did not see it, revoke the key and make another.',
+    text: 'The form came twice. Its secret was shown the first time; if you did not see it, end the key and make another.',
     link: ACCOUNT,
   },
   rotated_before: {
     status: 409,
-    title: 'This key was rotated already',
-    text: 'Its new secret was shown then; if you did not see it, rotate the key once more.',
+    title: 'This secret was replaced already',
+    text: 'The new one was shown then; if you did not see it, replace it once more.',
     link: ACCOUNT,
   },
   signed_out: {

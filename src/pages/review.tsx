@@ -6,7 +6,15 @@
 import type { ReviewDetails } from '../core/outcome.ts'
 import type { User } from '../store.ts'
 import { Fact, formatDuration, Moment } from './facts.tsx'
-import { Hidden, Problem, ScopeBoxes, type ScopeChoice, scopeField, TenantButtons } from './fields.tsx'
+import {
+  Hidden,
+  NO_SCOPES,
+  Problem,
+  ScopeBoxes,
+  type ScopeChoice,
+  scopeField,
+  TenantButtons,
+} from './fields.tsx'
 import { issuerName, Layout, type PageContext, personName } from './layout.tsx'
 
 /** What is wrong with a decision: where on the page, and in which words. */
@@ -64,7 +72,7 @@ function CodeCheck(props: { review: ReviewDetails; typed: string | undefined; er
 /** What the app gets; with several scopes the person may leave some out. */
 function Access({ scopes, error }: { scopes: readonly ScopeChoice[]; error: string | undefined }) {
   const [only] = scopes
-  if (!only) return 'Your account here, no further scopes'
+  if (!only) return NO_SCOPES
   if (scopes.length === 1)
     return (
       <>

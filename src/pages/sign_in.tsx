@@ -11,12 +11,15 @@ export function SignInPage(props: {
   next: string
   providers: readonly { id: string; name: string }[]
   devSignIn: boolean
+  /** The person is signed in, but too long ago for what they want to do. */
+  isOld: boolean
   error?: string | undefined
 }) {
-  const { page, next, providers, devSignIn, error } = props
+  const { page, next, providers, devSignIn, isOld, error } = props
   const query = new URLSearchParams({ next })
   return (
     <Layout page={page} title="Sign in">
+      {isOld && <p>You signed in a while ago. To go on, sign in again; nothing was changed.</p>}
       <div class="stack">
         {providers.map(({ id, name }) => (
           <a class="button" href={`${page.basePath}/sign-in/${id}?${query}`}>

@@ -46,7 +46,8 @@ h2{font-size:1.0625rem;line-height:1.3;margin:0 0 .25rem;overflow-wrap:anywhere}
 .over,.over h2{color:var(--soft);font-weight:400}
 .notice{padding:.75rem;margin:0 0 1rem;border:1px solid var(--accent);border-radius:.5rem}
 .notice>:last-child{margin:0}
-.code.secret{user-select:all;-webkit-user-select:all;font-size:1rem;letter-spacing:0;text-align:left;overflow-wrap:anywhere}
+.code.secret{width:100%;resize:none;border-color:var(--soft);background:none;color:inherit;font-size:1rem;letter-spacing:0;text-align:left;word-break:break-all}
+@media (max-width:30rem){.code.secret{min-height:5.25rem}}
 .buttons{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .stack{display:grid;gap:.75rem}
 button,a.button{display:block;width:100%;min-height:2.75rem;padding:.625rem 1rem;border:1px solid var(--accent);border-radius:.5rem;background:var(--paper);color:var(--accent);font:600 1rem/1.3 system-ui,sans-serif;text-align:center;text-decoration:none;cursor:pointer}

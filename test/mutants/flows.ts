@@ -288,8 +288,8 @@ const device: readonly Mutant[] = [
   {
     id: 'DF-27',
     file: 'src/flows/browser.ts',
-    from: 'return authTime === null || deps.now() - authTime > maxAuthAgeSeconds * 1000',
-    to: 'return authTime === null',
+    from: 'return !(age <= maxAuthAgeSeconds * 1000 && age > -300_000)',
+    to: 'return false',
     test: 'test/access.test.ts',
   },
 ]

@@ -333,9 +333,9 @@ const upstream: readonly Mutant[] = [
   },
   {
     id: 'UP-05',
-    file: 'src/flows/browser.ts',
-    from: 'JSON.stringify([identity.issuer, identity.subject])',
-    to: 'JSON.stringify([identity.subject])',
+    file: 'src/flows/user_id.ts',
+    from: 'JSON.stringify([issuer, subject])',
+    to: 'JSON.stringify([subject])',
     test: 'test/upstream.test.ts',
   },
   {

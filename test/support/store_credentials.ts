@@ -81,10 +81,10 @@ const reading: StoreCases = {
     await store.revokeCredential(ended, NOW, LATER)
     await own(store, (id) => [newKey(id)])
     const list = async (limit: number) =>
-      (await store.listCredentials(first.user_id, limit)).map(({ id }) => id)
-    expect(await list(9)).toEqual([last.id, first.id, twin.id, oldest.id, ended.id])
+      (await store.listCredentials(first.user_id, limit, NOW)).map(({ id }) => id)
+    expect(await list(9)).toEqual([last.id, first.id, twin.id, ended.id, oldest.id])
     expect(await list(2)).toEqual([last.id, first.id])
-    expect((await store.listCredentials(first.user_id, 1))[0]).toEqual({ ...last, ...UNUSED })
+    expect((await store.listCredentials(first.user_id, 1, NOW))[0]).toEqual({ ...last, ...UNUSED })
   },
 
   'countCredentials counts live ones of a kind and a person': async ({ store }) => {

@@ -91,6 +91,27 @@ const deciding: StoreCases = {
   },
 }
 
+const ending: StoreCases = {
+  'expireGrants ends what one person allowed in one flow and nobody collected': async ({ store, each }) => {
+    const pair = { flow: 'pair', user_code: null } as const
+    const [first, other, paired] = [
+      await approvedGrant(store, 'expire-grants'),
+      await approvedGrant(store, 'expire-grants-other'),
+      await approvedGrant(store, 'expire-grants', pair),
+    ]
+    const pending = newGrant()
+    await store.insertGrant(pending)
+    const expiry = async ({ id }: { id: string }) => (await store.findGrant({ id }))?.expires_at
+    await each(1).expireGrants(hash('expire-grants'), 'device', first.expires_at)
+    expect(await expiry(first)).toBe(first.expires_at)
+    await each(1).expireGrants(hash('expire-grants'), 'device', NOW)
+    expect(await expiry(first)).toBe(first.created_at)
+    for (const one of [other, paired, pending]) expect(await expiry(one)).toBe(one.expires_at)
+    expect(await store.issueCredential(newIssue(first))).toBe('refused')
+    expect(await store.issueCredential(newIssue(paired))).toBe('issued')
+  },
+}
+
 const chosen: StoreCases = {
   'decideGrant narrows the scope, and notes tenant and place': async ({ store }) => {
     const grant = newGrant({ scope: 'read write' })
@@ -219,4 +240,11 @@ const redeeming: StoreCases = {
 }
 
 /** The cases. */
-export const grantCases: StoreCases = { ...starting, ...deciding, ...chosen, ...redeeming, ...capped }
+export const grantCases: StoreCases = {
+  ...starting,
+  ...deciding,
+  ...ending,
+  ...chosen,
+  ...redeeming,
+  ...capped,
+}
