@@ -234,7 +234,7 @@ export const OFFLINE_SCOPE = 'offline_access'
 /** Scopes with a meaning to pairgate itself, in the words of the page. */
 const RESERVED_SCOPES: ReadonlyMap<string, string> = new Map([
   [OFFLINE_SCOPE, 'Stay signed in without asking you again'],
-  [MANAGE_SCOPE, 'See, create, rotate and end your keys and sessions'],
+  [MANAGE_SCOPE, 'See, make, replace and end your keys and sessions'],
 ])
 
 function refuse(message: string): never {

@@ -50,7 +50,7 @@ describe('rotate', () => {
     const before = t.rows('SELECT id, name, expires_at FROM credentials WHERE id = ?', id.key)
     const shown = await act(person, 'rotate', { id: id.key, hint, overlap: '0' })
     const fresh = /pgk_\w{49}/.exec(shown.html)?.[0] ?? ''
-    expect([shown.status, shown.html.includes('Stopped working just now'), fresh === secret]).toEqual([
+    expect([shown.status, shown.html.includes('Stopped just now'), fresh === secret]).toEqual([
       200,
       true,
       false,
@@ -75,6 +75,18 @@ describe('rotate', () => {
     expect(html.match(/Old secret/g)).toHaveLength(1)
     t.advance(3600)
     expect((await openAccount(person)).html).not.toContain('Old secret')
+  })
+
+  test('KEY-08 the old secret is never said to work longer than its key', async () => {
+    const t = createTestGate(ACCOUNT_OPTIONS)
+    const person = await personAt(t, 'alice')
+    await makeKey(person, { expires_in: '604800' })
+    t.advance(6.5 * 86_400)
+    await person.signIn('alice')
+    const [{ id = '', hint = '' } = {}] = credentialsOf(t, 'api_key')
+    const shown = await act(person, 'rotate', { id, hint, overlap: '604800' })
+    expect(shown.html).toContain('(12 hours left)')
+    expect(rowOf((await openAccount(person)).html, 'nightly')).toContain('(12 hours left)')
   })
 
   test('KEY-08 a page that shows another secret’s hint rotates nothing, and says so', async () => {

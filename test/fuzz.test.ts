@@ -190,7 +190,7 @@ function learn(world: World, { body, changes }: Exchange): void {
     world.pool.push(user_code)
   }
   for (const [, secret = ''] of body.matchAll(
-    /(?:_token":"|"secret":"|code secret">)(pg[ksr]_[0-9A-Za-z]+)/g,
+    /(?:_token":"|"secret":"|class="code secret"[^>]*>)(pg[ksr]_[0-9A-Za-z]+)/g,
   ))
     keep(world, secret)
   // whoever calls a machine by a secret has told it everybody

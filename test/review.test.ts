@@ -104,7 +104,7 @@ describe('choices on the review page', () => {
     const unwanted = await choosing({ isAllowed: () => false }, 'read')
     const no = await unwanted.send({ decision: 'allow' })
     expect([no.status, no.html.includes('Not for this account')]).toEqual([403, true])
-    expect(no.html).toContain('stop the command there (Ctrl-C)')
+    expect(no.html).toContain('Stop the command in your terminal (Ctrl-C).')
     const full = await choosing({ limits: { keysPerUser: 1 } }, 'read')
     await full.send({ decision: 'allow' })
     await pollDevice(full.t, full.start.device_code, { client_id: 'tool' })

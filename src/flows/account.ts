@@ -92,7 +92,7 @@ export function summarize(deps: Deps, credential: Credential, currentId: string 
     last_used_address: credential.last_used_address,
     expires_at: inSeconds(credential.expires_at),
     previous_until:
-      status === 'active' && (credential.previous_until ?? 0) > deps.now()
+      status === 'active' && credential.family_hash === null && (credential.previous_until ?? 0) > deps.now()
         ? inSeconds(credential.previous_until ?? 0)
         : null,
     current: id === currentId,

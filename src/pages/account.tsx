@@ -111,7 +111,8 @@ function Facts({ entry, now }: { entry: Entry; now: number }) {
           <Moment at={entry.expires_at} now={now} />
         </Fact>
       )}
-      {previous_until !== null && <OldSecret until={previous_until} now={now} />}
+      {/* a secret works no longer than its key */}
+      {previous_until !== null && <OldSecret until={Math.min(previous_until, entry.expires_at)} now={now} />}
     </dl>
   )
 }
@@ -186,17 +187,14 @@ function EndSeveral({ entries, frame, now }: { entries: readonly Entry[]; frame:
       <summary>End several at once</summary>
       <ActionForm frame={frame} class="stack">
         {live.some(({ kind }) => kind !== 'api_key') && (
-          <Action
-            name="revoke_sessions"
-            text="End all other sessions: other browsers and command-line apps are signed out"
-          />
+          <Action name="revoke_sessions" text="End all other sessions: browsers and apps sign out" />
         )}
         {live.some(({ kind }) => kind === 'api_key') && (
           <Action name="revoke_keys" text="End all keys: programs that use them stop working" />
         )}
         <Action
           name="revoke_all"
-          text={`End everything: all programs stop working${hasBrowser ? ', and this browser is signed out' : ''}`}
+          text={`End everything: programs stop working${hasBrowser ? ', this browser signs out' : ''}`}
         />
       </ActionForm>
     </details>
@@ -211,7 +209,7 @@ function NoticeBox({ notice, frame }: { notice: Notice; frame: Frame }) {
       {offerEnd && (
         <ActionForm frame={frame}>
           <p>If somebody else got in, end the rest too. You stay signed in here.</p>
-          <Action name="revoke_others" text="End everything else: all programs stop working" />
+          <Action name="revoke_others" text="End everything else: programs stop" />
         </ActionForm>
       )}
     </div>

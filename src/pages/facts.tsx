@@ -20,10 +20,8 @@ export function formatDuration(seconds: number): string {
   return 'less than a minute'
 }
 
-function Time({ at }: { at: number }) {
-  const iso = new Date(at * 1000).toISOString()
-  return <time datetime={iso}>{`${iso.slice(0, 16).replace('T', ' ')} UTC`}</time>
-}
+const iso = (at: number) => new Date(at * 1000).toISOString()
+const exactly = (at: number) => `${iso(at).slice(0, 16).replace('T', ' ')} UTC`
 
 /** A moment: how far from now, and which. `at` is in epoch seconds, `now` in epoch milliseconds. */
 export function Moment({ at, now }: { at: number; now: number }) {
@@ -32,7 +30,7 @@ export function Moment({ at, now }: { at: number; now: number }) {
     <>
       {distance < 0 ? `in ${formatDuration(-distance)}` : `${formatDuration(distance)} ago`}{' '}
       <small>
-        <Time at={at} />
+        <time datetime={iso(at)}>{exactly(at)}</time>
       </small>
     </>
   )
@@ -50,16 +48,10 @@ export function Fact({ name, children }: PropsWithChildren<{ name: string }>) {
 
 /** Until when the secret before the last one still works. */
 export function OldSecret({ until, now }: { until: number; now: number }) {
-  const left = until - Math.floor(now / 1000)
+  const left = until - now / 1000
   return (
     <Fact name="Old secret">
-      {left > 0 ? (
-        <>
-          Works until <Time at={until} /> <small>({formatDuration(left)} left)</small>
-        </>
-      ) : (
-        'Stopped working just now'
-      )}
+      {left > 0 ? `Works until ${exactly(until)} (${formatDuration(left)} left)` : 'Stopped just now'}
     </Fact>
   )
 }

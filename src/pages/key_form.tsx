@@ -101,7 +101,6 @@ export function SecretPage(props: {
         rows={2}
         readonly
         autofocus
-        autocomplete="off"
         spellcheck={false}
         aria-describedby="once"
         class="code secret"

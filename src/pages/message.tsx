@@ -62,7 +62,7 @@ export const MESSAGES = {
   too_many_changes: {
     status: 429,
     title: 'Too many keys at once',
-    text: 'So many keys were made and rotated that this must wait. Nothing was changed. Try again in some minutes.',
+    text: 'Nothing was changed. Try again in some minutes.',
     link: ACCOUNT,
   },
   user_disabled: {
@@ -90,7 +90,7 @@ export const MESSAGES = {
   not_allowed: {
     status: 403,
     title: 'Not for this account',
-    text: 'This service does not let your account have what the app asked for. Nothing was allowed. Your terminal is still waiting: stop the command there (Ctrl-C).',
+    text: 'This service does not let your account have what the app asked for. Nothing was allowed. Stop the command in your terminal (Ctrl-C).',
   },
   made_before: {
     status: 409,

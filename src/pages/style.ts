@@ -20,11 +20,11 @@ dl{margin:0 0 1rem;display:grid;grid-template-columns:auto 1fr;gap:.375rem 1rem}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}
 time{white-space:nowrap}
-small,.soft{color:var(--soft);font-size:.875rem}
+small{color:var(--soft);font-size:.875rem}
 .code{display:block;margin:0 0 1rem;padding:.75rem;border:1px dashed var(--line);border-radius:.5rem;text-align:center;font:600 1.5rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
 .warn{padding:.75rem;border:1px solid var(--warn-line);border-radius:.5rem;background:var(--warn)}
 label,legend{display:block;margin:0 0 .25rem;font-weight:600}
-input[type=text],select{width:100%;padding:.625rem .75rem;margin:0 0 1rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
+input[type=text],select,textarea{width:100%;padding:.625rem .75rem;margin:0 0 1rem;border:1px solid var(--soft);border-radius:.5rem;background:var(--paper);color:inherit;font:inherit}
 ::placeholder{color:var(--soft);opacity:1}
 input.typed{font:600 1.25rem/1.2 ui-monospace,monospace;letter-spacing:.06em}
 fieldset,legend{margin:0;padding:0;border:0;min-width:0}
@@ -46,12 +46,12 @@ h2{font-size:1.0625rem;line-height:1.3;margin:0 0 .25rem;overflow-wrap:anywhere}
 .over,.over h2{color:var(--soft);font-weight:400}
 .notice{padding:.75rem;margin:0 0 1rem;border:1px solid var(--accent);border-radius:.5rem}
 .notice>:last-child{margin:0}
-.code.secret{width:100%;resize:none;border-color:var(--soft);background:none;color:inherit;font-size:1rem;letter-spacing:0;text-align:left;word-break:break-all}
-@media (max-width:30rem){.code.secret{min-height:5.25rem}}
+.secret{resize:none;border-color:var(--soft);font-size:1rem;text-align:left;word-break:break-all}
+@media (max-width:30rem){.secret{min-height:5.25rem}}
 .buttons{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .stack{display:grid;gap:.75rem}
 button,a.button{display:block;width:100%;min-height:2.75rem;padding:.625rem 1rem;border:1px solid var(--accent);border-radius:.5rem;background:var(--paper);color:var(--accent);font:600 1rem/1.3 system-ui,sans-serif;text-align:center;text-decoration:none;cursor:pointer}
-button.main,a.main{background:var(--accent);color:var(--on-accent)}
+button.main{background:var(--accent);color:var(--on-accent)}
 a{color:var(--accent)}
 .plain{display:inline-block;width:auto;min-height:1.5rem;padding:0;border:0;background:none;color:var(--accent);font:inherit;text-decoration:underline}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}

@@ -191,13 +191,13 @@ export async function walkKeys(walk: Walk, base: string, alice: TestBrowser): Pr
   const secretPage = await (
     await alice.post('/account', { ...page.fields, name: 'deploy', expires_in: '604800' })
   ).text()
-  notes.handedOut.set('key made on the page', /class="code secret">([^<]+)/.exec(secretPage)?.[1] ?? '')
+  notes.handedOut.set('key made on the page', /class="code secret"[^>]*>([^<]+)/.exec(secretPage)?.[1] ?? '')
   const list = await (await alice.get('/account')).text()
   const form = list.split('<form').find((part) => part.includes('name="hint"')) ?? ''
   const { fields } = readForm(`<form${form}`)
   notes.shown.set('form token of the list', fields.form_token ?? '')
   const fresh = await (await alice.post('/account', { ...fields, action: 'rotate', overlap: '0' })).text()
-  notes.handedOut.set('key rotated on the page', /class="code secret">([^<]+)/.exec(fresh)?.[1] ?? '')
+  notes.handedOut.set('key rotated on the page', /class="code secret"[^>]*>([^<]+)/.exec(fresh)?.[1] ?? '')
   await alice.post('/account', { ...fields, action: 'report' })
   for (const query of ['keys.list', 'session.list']) await walk.fetch(`/trpc/${query}`, { headers })
   return rotated.secret ?? ''

@@ -35,7 +35,9 @@ export function inspectPage(): string[] {
       ids.includes(element.getAttribute('aria-describedby') ?? ''),
       `${name(element)} described by nothing`,
     )
-  for (const input of document.querySelectorAll<HTMLInputElement>('input:not([type=hidden]), select')) {
+  for (const input of document.querySelectorAll<HTMLInputElement>(
+    'input:not([type=hidden]), select, textarea',
+  )) {
     check(
       [...(input.labels ?? [])].some((label) => label.textContent?.trim()),
       `input ${input.name} has no label`,
