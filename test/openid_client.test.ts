@@ -154,7 +154,8 @@ describe('oauth4webapi', () => {
     const as = await discover(base)
     const started = await authorize(as, { scope: 'files:read files:write' })
     await expect(poll(as, started.device_code)).rejects.toMatchObject({ error: 'authorization_pending' })
-    await person.decide(started.verification_uri_complete ?? '', 'allow')
+    const ticked = { 'scope:files:read': 'on', 'scope:files:write': 'on' }
+    await person.decide(started.verification_uri_complete ?? '', 'allow', ticked)
     const tokens = await poll(as, started.device_code)
     expect(tokens).toMatchObject({ token_type: 'bearer', scope: 'files:read files:write' })
     expect((await whoAmI(base, tokens.access_token)).status).toBe(200)
