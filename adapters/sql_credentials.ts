@@ -1,7 +1,7 @@
 /** What the SQL store does with credentials. @module */
 
 import type { CredentialWithUser, Store, User } from '../src/mod.ts'
-import type { Runner } from './sql_run.ts'
+import type { Runner, RunOptions } from './sql_run.ts'
 import type { Row } from './statements.ts'
 
 type Adding = 'insertCredential' | 'createKey'
@@ -74,33 +74,26 @@ function reading({ read }: Runner): Pick<Store, Reading> {
 }
 
 function using({ read, change, update }: Runner): Pick<Store, Using> {
+  const findById = async (id: string, options?: RunOptions) =>
+    (await read('findCredentialById', { id }, options))[0]
   return {
     async touchCredential(id, use) {
       await change('touchCredential', { id, ...use })
     },
     noteFirstUse: (id, use) =>
-      update('noteFirstUse', { id, ...use }, async () => {
-        const [row] = await read('findCredentialById', { id })
-        return row?.first_used_at === use.now
-      }),
+      update('noteFirstUse', { id, ...use }, async () => (await findById(id))?.first_used_at === use.now),
     rotateCredential: (rotation) =>
       update(
         'rotateCredential',
         rotation,
-        async () => {
-          const [row] = await read('findCredentialById', { id: rotation.id }, PATIENT)
-          return row?.secret_hash === rotation.new_hash
-        },
+        async () => (await findById(rotation.id, PATIENT))?.secret_hash === rotation.new_hash,
         PATIENT,
       ),
     refreshCredential: (refresh) =>
       update(
         'refreshCredential',
         refresh,
-        async () => {
-          const [row] = await read('findCredentialById', { id: refresh.id }, PATIENT)
-          return row?.refresh_hash === refresh.new_refresh_hash
-        },
+        async () => (await findById(refresh.id, PATIENT))?.refresh_hash === refresh.new_refresh_hash,
         PATIENT,
       ),
   }

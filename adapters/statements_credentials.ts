@@ -48,6 +48,14 @@ function isLive({ kind, now }: { readonly kind: CredentialKind } & At) {
   ])
 }
 
+/** Counts the live credentials that the person of the surrounding statement has. */
+const countOthers = (values: { readonly kind: CredentialKind } & At) =>
+  expressionBuilder<Tables, 'users' | 'grants'>()
+    .selectFrom('credentials as live')
+    .select((eb) => eb.fn.countAll<number>().as('n'))
+    .whereRef('live.user_id', '=', 'users.id')
+    .where(isLive(values))
+
 /**
  * Locks the rows that a guard reads, above all the person's, so that of several credentials that are added at once each
  * is counted by the next. A database with one writer needs none.
@@ -92,12 +100,8 @@ const adding = {
             .where('grants.expires_at', '>', values.now)
             .where('users.disabled_at', 'is', null)
             .where(
-              (eb) =>
-                eb
-                  .selectFrom('credentials as live')
-                  .select((eb) => eb.fn.countAll<number>().as('n'))
-                  .whereRef('live.user_id', '=', 'users.id')
-                  .where(isLive(values))
+              () =>
+                countOthers(values)
                   // one that came of this grant is no reason to refuse: the unique grant_id says better what happened
                   .where((eb) =>
                     eb.or([eb('live.grant_id', 'is', null), eb('live.grant_id', '!=', eb.ref('grants.id'))]),
@@ -135,12 +139,8 @@ const adding = {
             .where('users.id', '=', values.user_id)
             .where('users.disabled_at', 'is', null)
             .where(
-              (eb) =>
-                eb
-                  .selectFrom('credentials as live')
-                  .select((eb) => eb.fn.countAll<number>().as('n'))
-                  .whereRef('live.user_id', '=', 'users.id')
-                  .where(isLive({ kind: values.kind, now: values.created_at }))
+              () =>
+                countOthers({ kind: values.kind, now: values.created_at })
                   // the same key again is taken, not refused
                   .where('live.id', '!=', values.id),
               '<',

@@ -2,7 +2,7 @@
 
 import type { Flow } from './core/grant.ts'
 import type { Provider } from './providers.ts'
-import type { EventType, Store, UserIdentity } from './store.ts'
+import type { AuditEvent, EventType, Store, UserIdentity } from './store.ts'
 
 /** An organisation or team that a person belongs to. */
 export interface Tenant {
@@ -69,20 +69,11 @@ export interface AccessRequest extends UserIdentity {
 }
 
 /** Something that happened; the same for `onEvent`, `gate.events` and webhooks. Nothing in it is secret. */
-export interface PairgateEvent {
-  readonly id: string
-  readonly type: EventType
+export interface PairgateEvent extends Omit<AuditEvent, 'at' | 'user_id'> {
   /** ISO 8601, UTC. */
   readonly timestamp: string
   /** Whom it concerns, as far as that is known. */
   readonly user: (UserIdentity & { readonly name: string | null; readonly email: string | null }) | null
-  readonly client_id: string | null
-  readonly grant_id: string | null
-  readonly credential_id: string | null
-  readonly remote_address: string | null
-  /** The request that it happened in; also in the log, and on error pages. */
-  readonly request_id: string | null
-  readonly detail: string | null
 }
 
 /** Where events are sent to, signed as the Standard Webhooks specification has it. */

@@ -99,6 +99,7 @@ export interface AuditEvent {
   readonly grant_id: string | null
   readonly credential_id: string | null
   readonly remote_address: string | null
+  /** The request that it happened in; also in the log, and on error pages. */
   readonly request_id: string | null
   readonly detail: string | null
 }

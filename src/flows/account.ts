@@ -7,13 +7,12 @@ import { type CredentialKind, createSecret, secretHint } from '../core/secret.ts
 import { cleanLabel } from '../core/text.ts'
 import { base64url, sha256Hex } from '../hash.ts'
 import type { Credential, User } from '../store.ts'
-import { isAllowed, KIND, mostCredentials } from './access.ts'
+import { chooseTenant, isAllowed, KIND, mostCredentials, refuseNetwork } from './access.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
 import { authenticateBearer, endCredential, idleTime, KEPT, scopeList, type Verified } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
-import { keyLimit, recordLimitHit, recordRefusal, retryAfter, takeLimits } from './limits.ts'
-import { isTrustedNetwork } from './start.ts'
+import { keyLimit, takeOrRecord } from './limits.ts'
 
 /** Who manages a person's credentials: they themselves at a browser, or a CLI with the scope `pairgate:manage`. */
 export interface Manager extends Pick<Viewer, 'user' | 'tenants' | 'credentialId'> {
@@ -170,28 +169,20 @@ function readNewKey(deps: Deps, manager: Manager, key: NewKey): KeyParts | Refus
   const seconds = key.expires_in ?? Math.min(keySeconds, maxKeySeconds)
   if (!Number.isInteger(seconds) || seconds < 60 || seconds > maxKeySeconds)
     return wrong(`A key may live from 60 to ${maxKeySeconds} seconds`)
-  const wanted = key.tenant ?? (manager.tenants.length === 1 ? manager.tenants[0]?.id : undefined)
-  const tenant = manager.tenants.find(({ id }) => id === wanted)?.id ?? null
-  if (manager.tenants.length > 0 ? tenant === null : wanted !== undefined)
-    return wrong('The organisation must be one of yours')
+  const tenant = chooseTenant(manager.tenants, key.tenant)
+  if (tenant === undefined) return wrong('The organisation must be one of yours')
   return { name, scope: scopes.join(' '), tenant, seconds }
 }
 
 /** Why nobody makes or rotates a key from here and now; null when they may. */
 async function findObstacle(deps: Deps, caller: Caller, { user, isOld }: Manager): Promise<Refusal | null> {
-  if (!isTrustedNetwork(deps.config, caller.remoteAddress)) {
-    await recordRefusal(deps, caller, 'untrusted_network', { user })
-    return { status: 'untrusted_network' }
-  }
-  return isOld ? { status: 'login_required' } : null
+  return (await refuseNetwork(deps, caller, null, user)) ?? (isOld ? { status: 'login_required' } : null)
 }
 
 /** Counts one more secret; says so when there were too many of late. */
 async function takeTurn(deps: Deps, caller: Caller, user: User): Promise<Refusal | null> {
-  const reached = await takeLimits(deps, [keyLimit(deps, user.id)], deps.now())
-  if (!reached) return null
-  await recordLimitHit(deps, caller, reached, { user })
-  return { status: 'rate_limited', retry_after: retryAfter(reached) }
+  const reached = await takeOrRecord(deps, caller, [keyLimit(deps, user.id)], deps.now(), { user })
+  return reached && { status: 'rate_limited', retry_after: reached.retry_after }
 }
 
 /** Makes a key by hand. */

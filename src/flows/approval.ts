@@ -1,6 +1,6 @@
 /** Allow and Deny: what a signed-in person is shown, and the one decision that is final. @module */
 
-import { type Client, SEED_CLIENT } from '../config.ts'
+import { type Client, OFFLINE_SCOPE, SEED_CLIENT } from '../config.ts'
 import { sameNetwork } from '../core/address.ts'
 import { type Grant, grantState } from '../core/grant.ts'
 import { sameMatchCode } from '../core/match_code.ts'
@@ -8,7 +8,7 @@ import type { DecideOutcome, Refusal, ReviewDetails, ReviewError } from '../core
 import { formatUserCode, normalizeUserCode } from '../core/user_code.ts'
 import { paircodeHash } from '../hash.ts'
 import type { User } from '../store.ts'
-import { isAllowed, KIND, loginSeconds, mostCredentials } from './access.ts'
+import { chooseTenant, isAllowed, KIND, loginSeconds, mostCredentials, refuseNetwork } from './access.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
 import { scopeList } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
@@ -16,15 +16,12 @@ import { recordEvent } from './events.ts'
 import {
   guessingLimit,
   recordGuessing,
-  recordLimitHit,
-  recordRefusal,
   releaseLimits,
   releasePending,
-  retryAfter,
   takeLimits,
+  takeOrRecord,
   wrongCodeLimits,
 } from './limits.ts'
-import { isTrustedNetwork } from './start.ts'
 
 /** What names a request on the person's side: the code they typed, or the paircode of their link. */
 export type GrantReference =
@@ -50,11 +47,8 @@ async function judgeCode<T>(
 ): Promise<T | null | Refusal> {
   const limits = wrongCodeLimits(deps, user.id, caller.remoteAddress)
   const now = deps.now()
-  const reached = await takeLimits(deps, limits, now)
-  if (reached) {
-    await recordLimitHit(deps, caller, reached, { user })
-    return { status: 'rate_limited', retry_after: retryAfter(reached) }
-  }
+  const reached = await takeOrRecord(deps, caller, limits, now, { user })
+  if (reached) return { status: 'rate_limited', retry_after: reached.retry_after }
   const found = await judge()
   if (found === null) await wrongCode(deps, caller, user)
   else await releaseLimits(deps, limits, now)
@@ -102,10 +96,8 @@ async function findObstacle(
   flow: Grant['flow'],
 ): Promise<Refusal | null> {
   const { user } = viewer
-  if (!isTrustedNetwork(client, caller.remoteAddress)) {
-    await recordRefusal(deps, caller, 'untrusted_network', { user, client_id: client.id })
-    return { status: 'untrusted_network' }
-  }
+  const refusal = await refuseNetwork(deps, caller, client, user)
+  if (refusal) return refusal
   if (isSignInOld(deps, viewer)) return { status: 'login_required' }
   const max = mostCredentials(deps, KIND[flow])
   const count = await deps.store.countCredentials(user.id, KIND[flow], deps.now())
@@ -114,9 +106,10 @@ async function findObstacle(
 
 /** Lifetime of the login, whichever of its scopes the person leaves out: without `offline_access` it may be longer. */
 function longestLogin(deps: Deps, client: Client, { flow, scope }: Grant): number {
-  const asked = scopeList(scope)
-  const choices = asked.length > 1 ? asked : [scope]
-  return Math.max(...[scope, ...choices].map((one) => loginSeconds(deps, flow, client, one)))
+  const others = scopeList(scope).filter((token) => token !== OFFLINE_SCOPE)
+  // at least one scope stays
+  const choices = others.length > 0 ? [scope, others.join(' ')] : [scope]
+  return Math.max(...choices.map((one) => loginSeconds(deps, flow, client, one)))
 }
 
 /** Shows a request to the person who may decide it. Only wrong codes leave a trace. */
@@ -205,10 +198,9 @@ function readChoice(
   const kept = choice.scope === undefined ? asked : scopeList(choice.scope)
   const isPart = kept.every((token) => asked.includes(token)) && (kept.length > 0 || asked.length === 0)
   if (!isPart) return { status: 'scope_required' }
-  const wanted = choice.tenant ?? (tenants.length === 1 ? tenants[0]?.id : undefined)
-  const tenant = tenants.find(({ id }) => id === wanted)
-  if (tenants.length > 0 ? !tenant : wanted !== undefined) return { status: 'tenant_required' }
-  return { scope: asked.filter((token) => kept.includes(token)).join(' '), tenant: tenant?.id ?? null }
+  const tenant = chooseTenant(tenants, choice.tenant)
+  if (tenant === undefined) return { status: 'tenant_required' }
+  return { scope: asked.filter((token) => kept.includes(token)).join(' '), tenant }
 }
 
 /** Checks all that stands between a person and Allow, and what they chose. */

@@ -44,22 +44,18 @@ export function recordGuessing(deps: Deps, caller: Caller): Promise<void> {
   return recordSometimes(deps, caller, 'guessing', { detail: guessingLimit(deps).key })
 }
 
-/** Records that a limit was hit. */
-export function recordLimitHit(deps: Deps, caller: Caller, limit: Limit, about: EventSubject): Promise<void> {
-  return recordSometimes(deps, caller, 'limit_hit', { ...about, detail: limit.key })
-}
-
-/** Records that an address outside of the trusted networks was refused. */
-export function recordRefusal(
+/** Counts once against all of these, and records when one had no room: that one, and when to try again in seconds. */
+export async function takeOrRecord(
   deps: Deps,
   caller: Caller,
-  reason: string,
+  limits: readonly Limit[],
+  now: number,
   about: EventSubject,
-): Promise<void> {
-  const detail = `${reason} ${addressBucket(caller.remoteAddress)}`
-  // not by address: a network has as many as it likes
-  const key = `refused ${reason} ${about.client_id ?? ''} ${about.user?.id ?? ''}`
-  return recordSometimes(deps, caller, 'refused', { ...about, detail }, key)
+): Promise<{ readonly limit: Limit; readonly retry_after: number } | null> {
+  const limit = await takeLimits(deps, limits, now)
+  if (!limit) return null
+  await recordSometimes(deps, caller, 'limit_hit', { ...about, detail: limit.key })
+  return { limit, retry_after: retryAfter(limit) }
 }
 
 /** Gives back what was counted at `takenAt` (epoch ms). A failure stops nobody: time gives it back as well. */
@@ -81,7 +77,7 @@ export async function isLimitReached(deps: Deps, limit: Limit): Promise<boolean>
 }
 
 /** When it makes sense to try again, in seconds. */
-export function retryAfter(limit: Limit): number {
+function retryAfter(limit: Limit): number {
   return Math.max(1, Math.ceil(bucketLength(limit) / 1000))
 }
 

@@ -1,24 +1,16 @@
 /** How a login starts, the same for both flows: the client is checked, limits are counted, a grant is stored. @module */
 
 import type { Client } from '../config.ts'
-import { isInRanges } from '../core/address.ts'
 import type { Flow } from '../core/grant.ts'
 import type { Refusal } from '../core/outcome.ts'
 import { cleanLabel } from '../core/text.ts'
 import { base64url } from '../hash.ts'
 import type { NewGrant } from '../store.ts'
+import { refuseNetwork } from './access.ts'
 import { scopeList } from './credentials.ts'
 import { type Caller, type Deps, warnHourly } from './deps.ts'
 import { recordEvent } from './events.ts'
-import {
-  pendingLimits,
-  recordLimitHit,
-  recordRefusal,
-  releaseLimits,
-  retryAfter,
-  startLimit,
-  takeLimits,
-} from './limits.ts'
+import { pendingLimits, releaseLimits, startLimit, takeOrRecord } from './limits.ts'
 
 /** What a CLI says of itself when it asks to be signed in. */
 export interface StartRequest {
@@ -36,14 +28,6 @@ export function findClient(deps: Deps, flow: Flow, clientId: string): Client | R
   return client.flows.includes(flow) ? client : { status: 'unauthorized_client' }
 }
 
-/** Tells whether a client's logins may be started and allowed from an address; an unknown one is in no network. */
-export function isTrustedNetwork(
-  { trustedNetworks }: Pick<Client, 'trustedNetworks'>,
-  address: string | null,
-): boolean {
-  return trustedNetworks === null || (address !== null && isInRanges(address, trustedNetworks))
-}
-
 function parseScope(client: Client, scope = ''): string | null {
   const wanted = [...new Set(scopeList(scope).filter(Boolean))]
   return wanted.every((token) => client.scopes.includes(token)) ? wanted.join(' ') : null
@@ -59,11 +43,11 @@ async function overLimit(
   const [perAddress, inAll] = pendingLimits(deps, flow, caller.remoteAddress)
   if (caller.remoteAddress === null)
     warnHourly(deps, 'The address of a request is unknown: is a proxy missing in "trustedProxies"?')
-  const reached = await takeLimits(deps, [startLimit(deps, caller.remoteAddress), perAddress, inAll], now)
+  const limits = [startLimit(deps, caller.remoteAddress), perAddress, inAll]
+  const reached = await takeOrRecord(deps, caller, limits, now, { client_id: clientId })
   if (!reached) return null
-  await recordLimitHit(deps, caller, reached, { client_id: clientId })
-  const status = reached.key === inAll.key ? 'overloaded' : 'rate_limited'
-  return { status, retry_after: retryAfter(reached) }
+  const status = reached.limit === inAll ? 'overloaded' : 'rate_limited'
+  return { status, retry_after: reached.retry_after }
 }
 
 /** The parts of a grant in which the flows differ. */
@@ -91,10 +75,8 @@ export async function startGrant(
   if ('status' in client) return client
   const scope = parseScope(client, start.scope)
   if (scope === null) return { status: 'invalid_scope' }
-  if (!isTrustedNetwork(client, caller.remoteAddress)) {
-    await recordRefusal(deps, caller, 'untrusted_network', { client_id: client.id })
-    return { status: 'untrusted_network' }
-  }
+  const untrusted = await refuseNetwork(deps, caller, client)
+  if (untrusted) return untrusted
   // one time for the counters and the grant, so that the decision finds the bucket again
   const now = deps.now()
   const refusal = await overLimit(deps, caller, start.flow, client.id, now)

@@ -251,9 +251,9 @@ const device: readonly Mutant[] = [
   },
   {
     id: 'DF-24',
-    file: 'src/flows/start.ts',
-    from: 'return trustedNetworks === null || (address',
-    to: 'return trustedNetworks !== undefined || (address',
+    file: 'src/flows/access.ts',
+    from: 'if (trustedNetworks === null || (remoteAddress',
+    to: 'if (trustedNetworks !== undefined || (remoteAddress',
     test: 'test/access.test.ts',
     title: 'DF-24 switches',
   },
