@@ -1,13 +1,13 @@
 /** pairgate on Deno. @module */
 
-import type { Pairgate } from '../src/mod.ts'
+import { hasDotSegments, type Pairgate } from '../src/mod.ts'
 import { endInTime, type Listening } from './standalone.ts'
 
 /** The part of Deno that is used here. */
 interface DenoServe {
   serve(
     options: { hostname: string; port: number; onListen: () => void },
-    handler: (request: Request, info: { remoteAddr: { hostname: string } }) => Promise<Response>,
+    handler: (request: Request, info: { remoteAddr: { hostname: string } }) => Response | Promise<Response>,
   ): { addr: { port: number }; shutdown(): Promise<void> }
 }
 
@@ -21,7 +21,10 @@ export async function serve(gate: Pairgate, address: { hostname: string; port: n
   const { Deno } = globalThis as unknown as { Deno: DenoServe }
   const { hostname, port } = address
   const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) =>
-    gate.fetch(request, { remoteAddress: info.remoteAddr.hostname }),
+    // the URL is as it came
+    hasDotSegments(request.url)
+      ? new Response('The path has dot segments', { status: 400 })
+      : gate.fetch(request, { remoteAddress: info.remoteAddr.hostname }),
   )
   // those that are left end with the process
   return { port: server.addr.port, close: () => endInTime(server.shutdown(), () => {}) }

@@ -7,6 +7,8 @@
 
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
 import { Hono } from 'hono'
+import { addAuthz } from './endpoints/authz.ts'
+import { JWKS_PATH } from './endpoints/metadata.ts'
 import { addOAuthEndpoints } from './endpoints/oauth.ts'
 import { showMessage } from './endpoints/page.tsx'
 import { addPages } from './endpoints/pages.ts'
@@ -34,6 +36,11 @@ const MAX_DRAIN = 8 * 1024 * 1024
 const MAX_BATCH = 10
 
 const BODY_FAILURES = {
+  'read before': {
+    status: 500,
+    title: 'Mounted too late',
+    text: 'The body of this request was read before pairgate got it: mount pairgate before body parsers',
+  },
   'too long': { status: 413, title: 'Too long', text: `A body may have ${MAX_BODY} bytes` },
   'broken off': { status: 400, title: 'Broken off', text: 'The request ended before its body did' },
 } as const
@@ -42,6 +49,7 @@ const BODY_FAILURES = {
 async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | keyof typeof BODY_FAILURES> {
   const chunks: Uint8Array[] = []
   let length = 0
+  if (request.bodyUsed) return 'read before'
   if (!request.body) return new Uint8Array()
   try {
     for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
@@ -60,6 +68,21 @@ async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer> | key
     offset += chunk.length
   }
   return body
+}
+
+/** Reads the body, so that it can be read later on; says what is wrong with it. */
+async function takeBody(deps: Deps, c: AppContext): Promise<Response | null> {
+  const { raw } = c.req
+  const body = await readBody(raw)
+  if (typeof body === 'string') {
+    const { status, text } = BODY_FAILURES[body]
+    if (status === 500) deps.log.error(text, {})
+    return await failure(deps, c, BODY_FAILURES[body], status === 500 ? 'server_error' : 'invalid_request')
+  }
+  // an empty one was read too, and cannot be read again
+  if (c.req.method === 'POST' && raw.body !== null)
+    c.req.raw = new Request(raw.url, { method: raw.method, headers: raw.headers, body })
+  return null
 }
 
 /** Chromium holds the redirect after a form against `form-action` too, so the gateway's sign-in is named there. */
@@ -106,8 +129,11 @@ function onError(deps: Deps): (error: Error, c: AppContext) => Response | Promis
   }
 }
 
-/** Paths that proxies and probes call with a Host of their own. */
-const ANY_HOST = ['/healthz', '/readyz', '/oauth/introspect']
+/** Paths that proxies, probes and services call with a Host of their own. */
+const ANY_HOST = ['/healthz', '/readyz', '/oauth/introspect', JWKS_PATH]
+
+/** Whether a proxy asks about somebody else's request: any Host, any method, and no body to wait for. */
+const isAuthz = ({ config }: Deps, pathname: string) => pathname.startsWith(`${config.basePath}/authz/`)
 
 /** Sends a browser that came by another name to the right one; refuses everything else (RFC 9110 section 15.5.20). */
 function checkHost(deps: Deps, c: AppContext): Response | null {
@@ -116,8 +142,10 @@ function checkHost(deps: Deps, c: AppContext): Response | null {
     return c.json({ error: 'invalid_request', error_description: 'The request names no host' }, 400)
   }
   const url = new URL(c.req.url)
-  if (url.host === new URL(origin).host || ANY_HOST.some((path) => url.pathname === basePath + path))
-    return null
+  // frameworks that make up a URL of their own, as Next does, leave the header alone
+  const hosts = [url.host, c.req.header('host')?.toLowerCase()]
+  const isExempt = ANY_HOST.some((path) => url.pathname === basePath + path) || isAuthz(deps, url.pathname)
+  if (hosts.includes(new URL(origin).host) || isExempt) return null
   const isPage = c.req.method === 'GET' && !isProgram(c)
   if (isPage) return c.redirect(origin + url.pathname + url.search, 307)
   return c.json(
@@ -168,14 +196,10 @@ export function createApp(
   app.onError(onError(deps))
   app.notFound((c) => failure(deps, c, MESSAGES.no_such_page, 'not_found'))
   app.use(async (c, next) => {
-    const body = await readBody(c.req.raw)
-    if (typeof body === 'string') return await failure(deps, c, BODY_FAILURES[body], 'invalid_request')
-    // an empty one was read too, and cannot be read again
-    if (c.req.method === 'POST' && c.req.raw.body !== null)
-      c.req.raw = new Request(c.req.raw.url, { method: c.req.method, headers: c.req.raw.headers, body })
-    const refusal = checkHost(deps, c)
+    const { pathname } = new URL(c.req.url, deps.config.origin)
+    const refusal = (isAuthz(deps, pathname) ? null : await takeBody(deps, c)) ?? checkHost(deps, c)
     if (refusal) return refusal
-    if (new URL(c.req.url).pathname !== `${basePath}/healthz`) await ready()
+    if (pathname !== `${basePath}/healthz` && pathname !== basePath + JWKS_PATH) await ready()
     return await next()
   })
   const add = (path: string, methods: Methods) => route(deps, app, basePath + path, methods, wrongMethod)
@@ -183,6 +207,7 @@ export function createApp(
   add('/readyz', { GET: health(deps) })
   addOAuthEndpoints(deps, app)
   addPages(deps, app)
+  addAuthz(deps, app)
   const procedures = trpc(deps, ready)
   add('/trpc/*', { GET: procedures, POST: procedures })
 
@@ -193,7 +218,8 @@ export function createApp(
     const response = isMethod
       ? await app.fetch(request, { caller, peer })
       : new Response(null, { status: 501 })
-    for (const [name, value] of headers) response.headers.set(name, value)
+    for (const [name, value] of headers)
+      if (name !== 'Cache-Control' || !response.headers.has(name)) response.headers.set(name, value)
     return response
   }
 }

@@ -3,7 +3,12 @@
 import { hmac } from '@oslojs/crypto/hmac'
 import { SHA256, sha256 } from '@oslojs/crypto/sha2'
 import { constantTimeEqual } from '@oslojs/crypto/subtle'
-import { decodeBase64urlIgnorePadding, encodeBase64urlNoPadding, encodeHexLowerCase } from '@oslojs/encoding'
+import {
+  decodeBase64urlIgnorePadding,
+  decodeHex,
+  encodeBase64urlNoPadding,
+  encodeHexLowerCase,
+} from '@oslojs/encoding'
 
 const utf8 = new TextEncoder()
 
@@ -52,9 +57,21 @@ export function fromBase64url(encoded: string): string {
  * @returns base64url HMAC-SHA-256, 43 characters.
  */
 export function sign(secret: string, purpose: string, parts: readonly string[]): string {
-  return encodeBase64urlNoPadding(
-    hmac(SHA256, utf8.encode(secret), utf8.encode(JSON.stringify([purpose, ...parts]))),
-  )
+  return encodeBase64urlNoPadding(hmacBytes(secret, purpose, parts))
+}
+
+/** The same as {@link sign}, in lower-case hex: what a key is made of. */
+export function signHex(secret: string, purpose: string, parts: readonly string[]): string {
+  return encodeHexLowerCase(hmacBytes(secret, purpose, parts))
+}
+
+/** Bytes from hex. */
+export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(decodeHex(hex))
+}
+
+function hmacBytes(secret: string, purpose: string, parts: readonly string[]): Uint8Array {
+  return hmac(SHA256, utf8.encode(secret), utf8.encode(JSON.stringify([purpose, ...parts])))
 }
 
 /** Tells whether `signature` was made by any of `secrets`, in constant time. */

@@ -1,11 +1,13 @@
 /** pairgate: gives a gateway that already knows its users a login for command-line apps. @module */
 
 export { isLoopbackHost } from './core/address.ts'
+export { hasDotSegments } from './core/path.ts'
 export { PairgateError, type PairgateErrorCode } from './errors.ts'
 export type { Authenticated, CredentialSummary } from './flows/account.ts'
 export type { EventFilter, EventPage } from './flows/events.ts'
+export type { Guard, GuardContext, GuardVariables } from './guard.ts'
 export type * from './options.ts'
-export { createPairgate, type Pairgate, type RequestInfo } from './pairgate.ts'
+export { createPairgate, type Pairgate } from './pairgate.ts'
 export {
   type GitHubOptions,
   type GoogleOptions,
@@ -17,5 +19,5 @@ export {
   type ProviderIdentity,
   type Transaction,
 } from './providers.ts'
-export type { PairgateRouter, RouterContext } from './router_type.ts'
+export type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
 export type * from './store.ts'

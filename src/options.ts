@@ -26,9 +26,22 @@ export interface Identity extends Partial<UserIdentity> {
   readonly tenants?: readonly Tenant[] | undefined
 }
 
+/** What a transport knows of a request beside the request itself. */
+export interface RequestInfo {
+  /** Address of the socket's peer. Without it limits share one bucket and people type the code themselves. */
+  readonly remoteAddress?: string | undefined
+}
+
+/** What `identify` is told beside the request. */
+export interface IdentifyInfo extends RequestInfo {
+  /** For saying why somebody is not believed. */
+  readonly log: Log
+}
+
 /** Answers who is signed in at the gateway, from its own session; null when nobody is. */
 export type Identify = (
   request: Request,
+  info: IdentifyInfo,
 ) => Identity | null | undefined | Promise<Identity | null | undefined>
 
 /** A command-line app that may ask to be signed in. */
@@ -56,6 +69,14 @@ export interface ClientOptions {
 export interface ResourceServerOptions {
   /** Its password, of at least 32 bytes. An undefined one, as from an unset variable, is refused. */
   readonly secret: string | undefined
+}
+
+/** What a proxy may ask for, by name: `/authz/nginx/NAME`, `/authz/forward/NAME`, `/authz/ext/NAME`. */
+export interface PolicyOptions {
+  /** The scopes that a request takes, all of them. Default: none, any good credential goes on. */
+  readonly scopes?: readonly string[] | undefined
+  /** The service behind it: `aud` of the assertions that it gets. Default: `baseUrl`. */
+  readonly audience?: string | undefined
 }
 
 /** Somebody, asking for access: what `isAllowed` judges. */
@@ -172,6 +193,8 @@ export interface PairgateOptions {
   readonly trustedNetworks?: readonly string[] | undefined
   /** Services that may call the introspection endpoint, by id. Default: none, and no endpoint. */
   readonly resourceServers?: Readonly<Record<string, ResourceServerOptions>> | undefined
+  /** What proxies may ask for beside a good credential, by name. Default: none. */
+  readonly policies?: Readonly<Record<string, PolicyOptions>> | undefined
   /** Asked before a credential is issued or refreshed; false refuses it. Default: everybody who is not disabled. */
   readonly isAllowed?: ((request: AccessRequest) => boolean | Promise<boolean>) | undefined
   /** Told of everything that happens, after the answer; a failure is logged. */

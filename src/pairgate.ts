@@ -4,31 +4,30 @@ import { getLogger } from '@logtape/logtape'
 import { createApp } from './app.ts'
 import { optionWarnings, parseOptions } from './config.ts'
 import { secretPattern } from './core/secret.ts'
+import { WELL_KNOWN } from './endpoints/metadata.ts'
 import { type Authenticated, authenticate, type CredentialSummary } from './flows/account.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { type EventFilter, type EventPage, listEvents } from './flows/events.ts'
 import { createRecent } from './flows/recent.ts'
 import { disableUser, enableUser, listUserCredentials, revokeUserCredentials } from './flows/users.ts'
 import { deliverSometimes } from './flows/webhooks.ts'
-import type { Log, PairgateOptions } from './options.ts'
+import { createGuard, type Guard } from './guard.ts'
+import type { Log, PairgateOptions, RequestInfo } from './options.ts'
 import { createRouter } from './router.ts'
-import type { PairgateRouter, RouterContext } from './router_type.ts'
+import type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
+import { createSigner } from './signing.ts'
 import type { UserIdentity } from './store.ts'
-
-/** What a transport knows of a request beside the request itself. */
-export interface RequestInfo {
-  /** Address of the socket's peer. Without it limits share one bucket and people type the code themselves. */
-  readonly remoteAddress?: string | undefined
-}
 
 /** A pairgate, ready to be mounted. */
 export interface Pairgate {
   /**
    * Answers a request: pages, OAuth endpoints, tRPC. Never rejects.
    *
-   * @param request Its path includes the base URL's.
+   * @param request Its path includes the base URL's. Its body must not have been read.
    */
   fetch(request: Request, info?: RequestInfo): Promise<Response>
+  /** Tells whether a request is for pairgate: its path is the base URL's, is below that, or is where its metadata is. */
+  handles(request: Pick<Request, 'url'>): boolean
   /**
    * Tells who made a request with a Bearer credential: a CLI's session or an API key.
    *
@@ -40,6 +39,12 @@ export interface Pairgate {
     request: Request,
     need?: RequestInfo & { scopes?: readonly string[] },
   ): Promise<Authenticated | null>
+  /**
+   * Makes middleware that lets only requests with a good Bearer credential through; others are answered 401 or 403.
+   *
+   * @param need.scopes The scopes that it takes, all of them. Default: none.
+   */
+  guard(need?: { scopes?: readonly string[] }): Guard
   /** What the operator can do about a person. */
   readonly users: {
     /** Ends everything of theirs at once, and lets nothing new be issued. Returns how many keys and sessions ended. */
@@ -63,8 +68,13 @@ export interface Pairgate {
    * The typed tRPC router, to nest in the host's own.
    *
    * @param options.resolve Finds the request in the host's context.
+   * @param options.procedure The host's base procedure: its middleware runs first, and the compiler holds `resolve` to
+   *   its context. Default: a bare one.
    */
-  router<Host extends object>(options: { resolve: (context: Host) => RouterContext }): PairgateRouter<Host>
+  router<Host extends object>(options: {
+    resolve: (context: Host) => RouterContext
+    procedure?: HostProcedure<Host> | undefined
+  }): PairgateRouter<Host>
   /** Creates or upgrades the tables now; otherwise the first request does, see the option `autoMigrate`. */
   migrate(): Promise<void>
   /** Rejects with `ERR_PAIRGATE_SCHEMA` when the tables are not those of this version. Changes nothing. */
@@ -108,6 +118,7 @@ export function createPairgate(options: PairgateOptions): Pairgate {
     store,
     log,
     now: options.now ?? Date.now,
+    signer: createSigner(config.secrets),
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
     recent: createRecent(),
     defer(work) {
@@ -120,6 +131,7 @@ export function createPairgate(options: PairgateOptions): Pairgate {
   }
 
   for (const warning of optionWarnings(config)) log.warn(warning, {})
+  const { basePath } = config
 
   const migrate = async () => {
     const steps = await store.migrate()
@@ -138,6 +150,12 @@ export function createPairgate(options: PairgateOptions): Pairgate {
   const app = createApp(deps, ready)
   return {
     fetch: async (request, info = {}) => await app(request, info.remoteAddress),
+    handles({ url }) {
+      const { pathname } = new URL(url, config.origin)
+      const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
+      return isBelow || pathname === WELL_KNOWN + basePath
+    },
+    guard: ({ scopes = [] } = {}) => createGuard(deps, ready, scopes),
     async authenticate(request, { scopes = [], remoteAddress } = {}) {
       await ready()
       return await authenticate(deps, toCaller(deps, request, remoteAddress), scopes)
@@ -150,7 +168,7 @@ export function createPairgate(options: PairgateOptions): Pairgate {
     },
     events: (filter) => ready().then(() => listEvents(deps, filter)),
     secretPattern: secretPattern(config.secretPrefix),
-    router: ({ resolve }) => createRouter(deps, resolve, ready),
+    router: ({ resolve, procedure }) => createRouter(deps, resolve, ready, procedure),
     migrate,
     checkSchema: () => store.checkSchema(),
     async close() {

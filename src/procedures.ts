@@ -107,15 +107,19 @@ function inputProblem(cause: Error): string {
   return part ? `${part}: ${what}` : `Input: ${what}`
 }
 
+const t = initTRPC.context<object>().create({ isDev: false })
+
+/** What all procedures are built on: a bare one, or the host's. */
+export type BaseProcedure = typeof t.procedure
+
 /** The kinds of procedures: open to every program, for a person at a browser, for whoever manages credentials. */
 export function createProcedures(
   deps: Deps,
   resolve: (context: object) => RouterContext,
   ready: () => Promise<void>,
+  base: BaseProcedure = t.procedure,
 ) {
-  const t = initTRPC.context<object>().create({ isDev: false })
-
-  const open = t.procedure.use(async ({ ctx, next, path }) => {
+  const open = base.use(async ({ ctx, next, path }) => {
     const { request, remoteAddress } = resolve(ctx)
     const caller = toCaller(deps, request, remoteAddress)
     await ready()

@@ -32,6 +32,8 @@ export interface Provider {
   readonly id: string
   /** What the button says. */
   readonly name: string
+  /** Who vouches for the people that it signs in. */
+  readonly issuer: string
   /** The URL to send the browser to; rejects with `ERR_PAIRGATE_SIGN_IN` if the provider is out of reach. */
   authorize(transaction: Transaction): Promise<URL>
   /**
@@ -77,6 +79,7 @@ type Identify = (client: OpenidClient, config: Configuration, tokens: Tokens) =>
 type Parts = {
   id: string
   name: string
+  issuer: string
   scope: string
   /** Whether it is asked for the time of the sign-in. Google and GitHub cannot tell. */
   asksAge: boolean
@@ -148,7 +151,7 @@ async function attempt<T>(name: string, step: () => Promise<T>): Promise<T> {
   }
 }
 
-function provider({ id, name, scope, asksAge, connect, identify }: Parts): Provider {
+function provider({ id, name, issuer, scope, asksAge, connect, identify }: Parts): Provider {
   if (!/^(?!(dev|callback)$)[a-z][a-z0-9-]{0,31}$/.test(id)) {
     refuse(`Option "id" must match [a-z][a-z0-9-]{0,31} and be neither "dev" nor "callback", got "${id}"`)
   }
@@ -163,6 +166,7 @@ function provider({ id, name, scope, asksAge, connect, identify }: Parts): Provi
   return {
     id,
     name,
+    issuer,
     authorize: ({ redirectUri, state, nonce, codeVerifier, maxAge }) =>
       attempt(name, async () => {
         const { client, config } = await open()
@@ -232,7 +236,7 @@ export function oidc(options: OidcOptions): Provider {
     })
   }
   const asksAge = issuer.origin !== GOOGLE
-  return provider({ id, name, scope, asksAge, connect, identify: identifyByIdToken })
+  return provider({ id, name, issuer: options.issuer, scope, asksAge, connect, identify: identifyByIdToken })
 }
 
 /** Signs people in with their Google account. Throws `ERR_PAIRGATE_OPTION` on an empty client. */
@@ -281,5 +285,6 @@ export function github({ clientId, clientSecret, url = 'https://github.com' }: G
     const name = text(user.name) ?? text(user.login)
     return { issuer: origin, subject: String(user.id), name, email: text(email) }
   }
-  return provider({ id: 'github', name: 'GitHub', scope: 'user:email', asksAge: false, connect, identify })
+  const named = { id: 'github', name: 'GitHub', issuer: origin }
+  return provider({ ...named, scope: 'user:email', asksAge: false, connect, identify })
 }

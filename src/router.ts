@@ -14,9 +14,17 @@ import type { Deps } from './flows/deps.ts'
 import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
 import { redeemVerifier, startPair } from './flows/paircode.ts'
 import { refreshLogin } from './flows/refresh.ts'
-import { createProcedures, none, type Procedures, text, toTRPCError, unwrap } from './procedures.ts'
+import {
+  type BaseProcedure,
+  createProcedures,
+  none,
+  type Procedures,
+  text,
+  toTRPCError,
+  unwrap,
+} from './procedures.ts'
 import { keyProcedures, ownSessionProcedures } from './router_account.ts'
-import type { PairgateRouter, RouterContext } from './router_type.ts'
+import type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
 
 const startInput = {
   client_id: text(128),
@@ -117,13 +125,16 @@ type Same<Built, Written> =
  *
  * @param resolve Finds the request in the host's own context.
  * @param ready Resolves once the tables are there.
+ * @param procedure The host's, to build on.
  */
 export function createRouter<Host extends object>(
   deps: Deps,
   resolve: (context: Host) => RouterContext,
   ready: () => Promise<void>,
+  procedure?: HostProcedure<Host>,
 ): PairgateRouter<Host> {
-  const procedures = createProcedures(deps, resolve as (context: object) => RouterContext, ready)
+  const find = resolve as (context: object) => RouterContext
+  const procedures = createProcedures(deps, find, ready, procedure as unknown as BaseProcedure)
   const { t } = procedures
   const router = t.router({
     device: t.router(deviceProcedures(deps, procedures)),

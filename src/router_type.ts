@@ -9,6 +9,7 @@ import type {
   TRPCBuiltRouter,
   TRPCDefaultErrorShape,
   TRPCMutationProcedure,
+  TRPCProcedureBuilder,
   TRPCQueryProcedure,
 } from '@trpc/server'
 import type { DecideOutcome, ReviewDetails, ReviewError, TokenOutcome } from './core/outcome.ts'
@@ -24,6 +25,20 @@ export interface RouterContext {
   /** Address of the socket's peer. */
   readonly remoteAddress?: string | undefined
 }
+
+/** A procedure of the host's that has no input yet, whatever its meta, its middleware and its context's additions are. */
+// biome-ignore-start lint/suspicious/noExplicitAny: all but the context is the host's own business
+export type HostProcedure<Host extends object> = TRPCProcedureBuilder<
+  Host,
+  any,
+  any,
+  any,
+  any,
+  any,
+  any,
+  false
+>
+// biome-ignore-end lint/suspicious/noExplicitAny: from here on nothing is free
 
 interface Types<Input, Output> {
   input: Input

@@ -165,6 +165,7 @@ describe('how it is kept', () => {
     const upstream: Provider = {
       id: 'up',
       name: 'Up',
+      issuer: 'https://up.example',
       authorize: async ({ state }) => new URL(`https://up.example/?state=${state}`),
       callback: async () => ({ issuer: 'https://up.example', subject: 'carol' }),
     }

@@ -217,6 +217,7 @@ function createProvider(seen: string[]): Provider {
   return {
     id: 'upstream',
     name: 'Upstream',
+    issuer: 'https://upstream.example',
     async authorize({ state, nonce, codeVerifier }) {
       seen.push(state, nonce, codeVerifier)
       return new URL(`https://upstream.example/?${new URLSearchParams({ state })}`)

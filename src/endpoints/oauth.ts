@@ -18,7 +18,7 @@ import { authorizeDevice, type DeviceAuthorizationResponse, redeemDeviceCode } f
 import { introspect, isResourceServer } from '../flows/introspection.ts'
 import { type PairStartResponse, redeemVerifier, startPair } from '../flows/paircode.ts'
 import { refreshLogin } from '../flows/refresh.ts'
-import { DEVICE_GRANT, metadata, REFRESH_GRANT } from './metadata.ts'
+import { DEVICE_GRANT, JWKS_PATH, jwks, metadata, REFRESH_GRANT, WELL_KNOWN } from './metadata.ts'
 import {
   type AppContext,
   type AppEnv,
@@ -308,8 +308,9 @@ function secured(deps: Deps): Handler {
 export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
   const { basePath, seedCompat, resourceServers } = deps.config
   const add = (path: string, methods: Methods) => route(deps, app, path, methods, wrongMethod)
-  const wellKnown = '/.well-known/oauth-authorization-server'
-  for (const path of new Set([basePath + wellKnown, wellKnown + basePath])) add(path, { GET: metadata(deps) })
+  for (const path of new Set([basePath + WELL_KNOWN, WELL_KNOWN + basePath]))
+    add(path, { GET: metadata(deps) })
+  add(`${basePath}${JWKS_PATH}`, { GET: jwks(deps) })
   add(`${basePath}/oauth/device/authorize`, { POST: deviceAuthorization(deps) })
   add(`${basePath}/oauth/device/token`, { POST: token(deps) })
   add(`${basePath}/oauth/token`, { POST: token(deps) })

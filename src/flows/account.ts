@@ -8,8 +8,9 @@ import { cleanLabel } from '../core/text.ts'
 import { base64url, sha256Hex } from '../hash.ts'
 import type { Credential, User } from '../store.ts'
 import { chooseTenant, isAllowed, KIND, mostCredentials, refuseNetwork } from './access.ts'
+import { authorize } from './authorization.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
-import { authenticateBearer, endCredential, idleTime, KEPT, scopeList, type Verified } from './credentials.ts'
+import { endCredential, idleTime, KEPT, scopeList, type Verified } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { keyLimit, takeOrRecord } from './limits.ts'
@@ -116,9 +117,12 @@ export async function authenticate(
   caller: Caller,
   needed: readonly string[],
 ): Promise<Authenticated | null> {
-  const who = await authenticateBearer(deps, caller)
-  if (!who?.scopes || !needed.every((scope) => who.scopes.includes(scope))) return null
-  const { user, credential, scopes } = who
+  const who = await authorize(deps, caller, needed)
+  return 'status' in who ? null : summarizeVerified(deps, who)
+}
+
+/** Says who it is, without a secret. */
+export function summarizeVerified(deps: Deps, { user, credential, scopes }: Verified): Authenticated {
   return { user, credential: summarize(deps, credential, credential.id), scopes }
 }
 

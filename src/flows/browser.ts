@@ -1,5 +1,6 @@
 /** Who is at the browser: the gateway's session or pairgate's own, its start and its end, and the dev sign-in. @module */
 
+import { DEV_ISSUER } from '../config.ts'
 import { safeReturnPath } from '../core/same_origin.ts'
 import { createSecret, secretHint, secretKind } from '../core/secret.ts'
 import { cleanLabel } from '../core/text.ts'
@@ -13,9 +14,6 @@ import { endCredential, verifySecret } from './credentials.ts'
 import { type Caller, type Deps, warnHourly } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { userId } from './user_id.ts'
-
-/** Who vouches for the names of the dev sign-in: nobody. */
-export const DEV_ISSUER = 'urn:pairgate:dev'
 
 /** What a browser gets to keep after a step: the path to go to, and a cookie. */
 export interface SignInStep {
@@ -65,7 +63,7 @@ function toTenants(tenants: readonly Tenant[]): Viewer['tenants'] {
 export async function findViewer(deps: Deps, caller: Caller): Promise<Viewer | null> {
   const { identify, baseUrl } = deps.config
   if (identify) {
-    const identity = await identify(caller.request)
+    const identity = await identify(caller.request, { remoteAddress: caller.peer, log: deps.log })
     if (!identity) return null
     const user = toUser({ ...identity, issuer: identity.issuer ?? baseUrl })
     const known = await deps.store.findUser(user.id)

@@ -5,6 +5,7 @@ import { clientAddress } from '../core/address.ts'
 import type { Random } from '../core/text.ts'
 import { base64url } from '../hash.ts'
 import type { Log } from '../options.ts'
+import type { Signer } from '../signing.ts'
 import type { Store } from '../store.ts'
 import type { Recent } from './recent.ts'
 
@@ -15,6 +16,7 @@ export interface Deps {
   /** Epoch milliseconds. */
   readonly now: () => number
   readonly random: Random
+  readonly signer: Signer
   readonly log: Log
   /** When each grant was polled, and each limit was hit, last. */
   readonly recent: Recent
@@ -27,6 +29,8 @@ export interface Caller {
   readonly request: Request
   /** Canonical address; null when it is not known for sure. */
   readonly remoteAddress: string | null
+  /** Address of the socket's other end, as the transport gave it: a proxy's, mostly. */
+  readonly peer: string | undefined
   /** Names this request in logs and error pages. */
   readonly requestId: string
 }
@@ -45,5 +49,5 @@ export function toCaller(deps: Deps, request: Request, peer: string | undefined)
   const { trustedProxies, isPublic } = deps.config
   const options = { trustedProxies, isPublic }
   const remoteAddress = clientAddress(peer, request.headers.get('x-forwarded-for'), options)
-  return { request, remoteAddress, requestId: base64url(deps.random(9)) }
+  return { request, remoteAddress, peer, requestId: base64url(deps.random(9)) }
 }

@@ -5,7 +5,7 @@
 
 import { raw } from 'hono/html'
 import type { PropsWithChildren } from 'hono/jsx'
-import { DEV_ISSUER } from '../flows/browser.ts'
+import { DEV_ISSUER } from '../config.ts'
 import { sha256Base64 } from '../hash.ts'
 import type { User } from '../store.ts'
 import { STYLE } from './style.ts'

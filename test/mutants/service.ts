@@ -8,15 +8,15 @@ const gateway: readonly Mutant[] = [
   {
     id: 'GW-01',
     file: 'src/app.ts',
-    from: 'url.host === new URL(origin).host',
-    to: "url.host !== ''",
+    from: 'hosts.includes(new URL(origin).host)',
+    to: 'hosts.length > 0',
     test: 'test/web.test.ts',
   },
   {
     id: 'GW-02',
     file: 'src/flows/browser.ts',
-    from: 'await identify(caller.request)',
-    to: "(await identify(caller.request)) ?? (caller.request.headers.get('x-forwarded-user') && { subject: 'forged' })",
+    from: 'await identify(caller.request, { remoteAddress: caller.peer, log: deps.log })',
+    to: "(await identify(caller.request, { log: deps.log })) ?? (caller.request.headers.get('x-forwarded-user') && { subject: 'forged' })",
     test: 'test/requirements_gateway.test.ts',
   },
   {

@@ -93,6 +93,7 @@ function createGate(): TestGate {
       {
         id: 'stub',
         name: 'Stub',
+        issuer: PROVIDER,
         authorize: async ({ state }) => new URL(`${PROVIDER}/authorize?state=${state}`),
         callback: () => Promise.reject(new PairgateError('ERR_PAIRGATE_SIGN_IN_CANCELLED', 'You cancelled')),
       },

@@ -1,0 +1,86 @@
+/**
+ * Forward authentication: a reverse proxy asks before each request whether it may go on, and hands the identity headers
+ * of the answer to the backend. Three dialects; what a request takes is bound to the path that the operator wrote into
+ * the proxy's configuration, never to anything that a client can add to: no query, no body, no path of the original
+ * request is looked at.
+ *
+ * @module
+ */
+
+import type { Hono } from 'hono'
+import { ANY_POLICY } from '../config.ts'
+import { identityHeaders } from '../core/identity_headers.ts'
+import { isUnavailable } from '../errors.ts'
+import { authorize, createAssertion } from '../flows/authorization.ts'
+import { type Deps, warnHourly } from '../flows/deps.ts'
+import { deny } from './challenge.ts'
+import type { AppContext, AppEnv, Handler } from './route.ts'
+
+/**
+ * How proxies take an answer. nginx knows 200, 401 and 403 only, and makes a 500 of all else; the reason is in
+ * `X-Pairgate-Error`. Traefik and Caddy (`forward`) and Envoy (`ext`) hand any other answer on to the client.
+ */
+export const DIALECTS = ['nginx', 'forward', 'ext'] as const
+type Dialect = (typeof DIALECTS)[number]
+
+/** A request that proxies ask about may announce a body that does not come with it. */
+function endsConnection({ headers }: Request): boolean {
+  return (headers.get('content-length') ?? '0') !== '0' || headers.has('transfer-encoding')
+}
+
+async function judge(deps: Deps, c: AppContext, name: string): Promise<Response> {
+  const { caller } = c.env
+  const policy = deps.config.policies.get(name)
+  if (!policy) {
+    warnHourly(deps, 'A proxy asks for a policy that the option "policies" does not name')
+    return deny(caller.request, 'unknown_policy')
+  }
+  const { scopes, audience } = policy
+  const who = await authorize(deps, caller, scopes)
+  if ('status' in who) return deny(caller.request, who.status, scopes)
+  const { user, credential } = who
+  const assertion = await createAssertion(deps, who, audience)
+  const headers = identityHeaders({ ...credential, user, assertion }, deps.config.homeIssuer)
+  // a name that is spelled for a header is ASCII, and has no line break
+  return new Response(null, { status: 200, headers })
+}
+
+/**
+ * Finds the policy in the path. Envoy appends the path of the original request to its prefix, so what comes after the
+ * policy is not ours; as long as there are no policies, all of it is.
+ */
+function policyName(deps: Deps, dialect: Dialect, rest: string): string {
+  if (rest === '') return ANY_POLICY
+  const [name = '', ...more] = rest.slice(1).split('/')
+  if (dialect === 'ext') return deps.config.policies.size === 1 ? ANY_POLICY : name
+  return more.length === 0 ? name : rest
+}
+
+function ask(deps: Deps, dialect: Dialect, prefix: string): Handler {
+  return async (c) => {
+    const { request, requestId } = c.env.caller
+    const startedAt = deps.now()
+    const name = policyName(deps, dialect, new URL(request.url).pathname.slice(prefix.length))
+    const answer = await judge(deps, c, name).catch((error: unknown) => {
+      if (!isUnavailable(error)) throw error
+      deps.log.error('A request of a proxy failed', { request_id: requestId, error })
+      return deny(request, 'temporarily_unavailable')
+    })
+    const properties = { method: request.method, path: prefix, status: answer.status, request_id: requestId }
+    deps.log.debug('request', { ...properties, milliseconds: deps.now() - startedAt })
+    if (endsConnection(request)) answer.headers.set('Connection', 'close')
+    // nginx would answer 500, and lose the reason
+    const isLost = dialect === 'nginx' && answer.status === 503
+    return isLost ? new Response(answer.body, { status: 403, headers: answer.headers }) : answer
+  }
+}
+
+/** Adds the endpoints that proxies ask, by any method. */
+export function addAuthz(deps: Deps, app: Hono<AppEnv>): void {
+  for (const dialect of DIALECTS) {
+    const prefix = `${deps.config.basePath}/authz/${dialect}`
+    const handler = ask(deps, dialect, prefix)
+    app.all(prefix, handler)
+    app.all(`${prefix}/*`, handler)
+  }
+}

@@ -1,0 +1,48 @@
+/** Guards the host's own routes: only requests with a good credential go on. @module */
+
+import { deny } from './endpoints/challenge.ts'
+import { type Authenticated, summarizeVerified } from './flows/account.ts'
+import { authorize } from './flows/authorization.ts'
+import { type Deps, toCaller } from './flows/deps.ts'
+import type { RequestInfo } from './options.ts'
+
+/** The part of Hono's context that a guard uses. */
+export interface GuardContext {
+  readonly req: { readonly raw: Request }
+  set(key: 'pairgate', value: Authenticated): void
+}
+
+/** What a guarded handler of Hono finds in its context: `new Hono<{ Variables: GuardVariables }>()`. */
+export interface GuardVariables {
+  /** Who makes the request. */
+  pairgate: Authenticated
+}
+
+/** Lets only requests with a good credential through. */
+export interface Guard {
+  /** Middleware of Hono. Who it is: `c.get('pairgate')`. */
+  (context: GuardContext, next: () => Promise<void>): Promise<Response | undefined>
+  /**
+   * The same for other hosts.
+   *
+   * @returns Who it is; or the answer that refuses: 401 or 403, as JSON, with a challenge (RFC 6750 section 3).
+   */
+  check(request: Request, info?: RequestInfo): Promise<Authenticated | Response>
+}
+
+/** @param scopes The scopes that a request takes, all of them. */
+export function createGuard(deps: Deps, ready: () => Promise<void>, scopes: readonly string[]): Guard {
+  const check: Guard['check'] = async (request, { remoteAddress } = {}) => {
+    await ready()
+    const who = await authorize(deps, toCaller(deps, request, remoteAddress), scopes)
+    return 'status' in who ? deny(request, who.status, scopes) : summarizeVerified(deps, who)
+  }
+  const middleware = async (context: GuardContext, next: () => Promise<void>) => {
+    const who = await check(context.req.raw)
+    if (who instanceof Response) return who
+    context.set('pairgate', who)
+    await next()
+    return undefined
+  }
+  return Object.assign(middleware, { check })
+}
