@@ -6,7 +6,7 @@
  */
 
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
-import { Hono } from 'hono'
+import { Hono } from 'hono/tiny'
 import { addAuthz } from './endpoints/authz.ts'
 import { JWKS_PATH } from './endpoints/metadata.ts'
 import { addOAuthEndpoints } from './endpoints/oauth.ts'
