@@ -1,12 +1,18 @@
 /** Every mutant. @module */
 
 import { flowMutants } from './flows.ts'
+import { identityMutants } from './identity.ts'
 import type { Mutant } from './mutant.ts'
 import { peopleMutants } from './people.ts'
 import { serviceMutants } from './service.ts'
 
 /** The mutants, in the order of the requirements. */
-export const MUTANTS: readonly Mutant[] = [...flowMutants, ...peopleMutants, ...serviceMutants]
+export const MUTANTS: readonly Mutant[] = [
+  ...flowMutants,
+  ...peopleMutants,
+  ...serviceMutants,
+  ...identityMutants,
+]
 
 /** Requirements that are being built: they may lack a test and a mutant. To be empty before a release. */
 export const PENDING: readonly string[] = []

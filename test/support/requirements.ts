@@ -49,7 +49,7 @@ export const LATER: Readonly<Record<string, string>> = {
 
 /** What else there is to say of a requirement. */
 export const NOTES: Readonly<Record<string, string>> = {
-  'GW-02': 'the hook holds now; signed assertions and trusted headers come with an issue of their own',
+  'GW-02': 'sessions, assertions and headers are ways of `pairgate/gateway`; none is on by default',
 }
 
 /** Why a requirement of the lowest priority has no test. */
@@ -142,7 +142,9 @@ UP-05 P0 A person is (issuer, subject), at GitHub the number; e-mail links nobod
 UP-06 P1 Upstream tokens are dropped after sign-in, never stored or logged
 GW-01 P0 The base URL makes links, issuer and cookies, never Host or X-Forwarded-*; a page asked for under another Host is
   redirected, all else answered 421, health checks apart
-GW-02 P0 Who is signed in at the gateway is what its hook says, and no header of the request
+GW-02 P0 Who is signed in at the gateway is what its hook says, and no header of the request but a signed assertion whose
+  issuer, audience, end and algorithm are right, or one with a shared secret from the gateway's own address, once and
+  under one name
 GW-03 P0 Nothing is let in for its path; under a mount odd paths lead nowhere
 GW-04 P0 The client's address is the socket's, or behind trusted proxies the right-most hop that is none of them
 GW-05 P2 Cookies of the host application are neither read nor set
