@@ -20,12 +20,14 @@ interface DenoServe {
 export async function serve(gate: Pairgate, address: { hostname: string; port: number }): Promise<Listening> {
   const { Deno } = globalThis as unknown as { Deno: DenoServe }
   const { hostname, port } = address
-  const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) =>
+  const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
+    // Deno puts the header in front of the path as it is, and the URL begins as somebody likes
+    if (/[/\\?#@]/.test(request.headers.get('host') ?? ''))
+      return new Response('The header Host is no host', { status: 400 })
     // the URL is as it came
-    hasDotSegments(request.url)
-      ? new Response('The path has dot segments', { status: 400 })
-      : gate.fetch(request, { remoteAddress: info.remoteAddr.hostname }),
-  )
+    if (hasDotSegments(request.url)) return new Response('The path has dot segments', { status: 400 })
+    return gate.fetch(request, { remoteAddress: info.remoteAddr.hostname })
+  })
   // those that are left end with the process
   return { port: server.addr.port, close: () => endInTime(server.shutdown(), () => {}) }
 }

@@ -108,19 +108,27 @@ function statusError(
     : new LoginError('refused', message)
 }
 
+/** What tRPC's codes of errors stand for. The status of a batch is that of no call in it. */
+const STATUS_OF: Readonly<Record<number, number>> = { [-32001]: 401, [-32029]: 429, [-32603]: 500 }
+
 /**
  * Explains what an `api` call rejected with.
  *
- * @param error What was caught. A `LoginError` comes back as it is.
+ * @param error What was caught, of a client of this kit's or a host's own. A `LoginError` comes back as it is.
  */
 export function toLoginError(error: unknown): LoginError {
   if (error instanceof LoginError) return error
   const { cause, meta, message, shape } = error as Partial<TRPCClientError<PairgateRouter>>
   if (cause instanceof LoginError) return cause
   const response = meta?.response as Response | undefined
-  if (!response) return new LoginError('busy', `The answer cannot be read (${message})`, { cause: error })
-  if (!shape && response.status < 500) return notPairgate(response)
-  return statusError(response.status, message ?? '', { retryAfter: retryAfter(response) })
+  if (!shape && !response) {
+    return cause instanceof TypeError
+      ? new LoginError('unreachable', `The server does not answer (${message})`, { cause: error })
+      : new LoginError('busy', `The answer cannot be read (${message})`, { cause: error })
+  }
+  if (!shape && response && response.status < 500) return notPairgate(response)
+  const status = STATUS_OF[shape?.code ?? 0] ?? response?.status ?? 400
+  return statusError(status, message ?? '', { retryAfter: retryAfter(response) })
 }
 
 function notPairgate({ status }: Response): LoginError {

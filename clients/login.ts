@@ -6,7 +6,33 @@
  */
 
 import type { TokenOutcome } from '../src/core/outcome.ts'
-import { type Client, LoginError, toLoginError } from './client.ts'
+import { type Client, LoginError, parseServer, toLoginError } from './client.ts'
+
+/** A mutation, whatever the client's links, transformer and error shape are. */
+interface Call<Of extends { mutate: (...args: never[]) => Promise<unknown> }> {
+  mutate(
+    input: Parameters<Of['mutate']>[0],
+    options?: { signal?: AbortSignal },
+  ): Promise<Awaited<ReturnType<Of['mutate']>>>
+}
+
+type Calls<
+  Of extends Record<Name, { mutate: (...args: never[]) => Promise<unknown> }>,
+  Name extends string,
+> = {
+  readonly [Key in Name]: Call<Of[Key]>
+}
+
+/**
+ * What the logins need: a `Client`, or the part of a host's own tRPC client that pairgate's router is nested under, with
+ * the base URL of its pages: `{ server, clientId, api: host.cli }`.
+ */
+export interface LoginClient extends Pick<Client, 'server' | 'clientId'> {
+  readonly api: {
+    readonly device: Calls<Client['api']['device'], 'authorize' | 'token'>
+    readonly pair: Calls<Client['api']['pair'], 'start' | 'token'>
+  }
+}
 
 /** The two ways to sign in: `device` ends in an API key, `pair` in a session. */
 export type LoginFlow = 'device' | 'pair'
@@ -100,9 +126,10 @@ async function call<T>(
 }
 
 /** Lets nothing through but pages of the server itself: what is printed here, people open and trust. */
-function checkUrl(url: string, { server }: Client): string {
+function checkUrl(url: string, { server }: LoginClient): string {
   const page = URL.canParse(url) ? new URL(url) : null
-  if (page?.origin === new URL(server).origin && !page.username && !page.password) return page.href
+  if (page?.origin === new URL(parseServer(server)).origin && !page.username && !page.password)
+    return page.href
   throw new LoginError(
     'untrusted_url',
     'The server names a page that is not its own; refusing to show or open it',
@@ -146,7 +173,7 @@ async function poll(
  *
  * @throws {LoginError} With the `code` that tells why.
  */
-export async function loginWithDevice(client: Client, options: LoginOptions): Promise<LoginToken> {
+export async function loginWithDevice(client: LoginClient, options: LoginOptions): Promise<LoginToken> {
   const { api, clientId } = client
   const { deviceName: device_name, scope, signal } = options
   const input = { client_id: clientId, device_name, scope }
@@ -175,7 +202,7 @@ const base64url = (bytes: Uint8Array) =>
  *
  * @throws {LoginError} With the `code` that tells why.
  */
-export async function loginWithPaircode(client: Client, options: LoginOptions): Promise<LoginToken> {
+export async function loginWithPaircode(client: LoginClient, options: LoginOptions): Promise<LoginToken> {
   const { api, clientId } = client
   const { deviceName: device_name, scope, signal } = options
   const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)))

@@ -14,6 +14,7 @@ export {
   toLoginError,
 } from './client.ts'
 export {
+  type LoginClient,
   type LoginFlow,
   type LoginOptions,
   type LoginPrompt,

@@ -199,7 +199,9 @@ export function createApp(
     const { pathname } = new URL(c.req.url, deps.config.origin)
     const refusal = (isAuthz(deps, pathname) ? null : await takeBody(deps, c)) ?? checkHost(deps, c)
     if (refusal) return refusal
-    if (pathname !== `${basePath}/healthz` && pathname !== basePath + JWKS_PATH) await ready()
+    const isReadyLater =
+      isAuthz(deps, pathname) || [`${basePath}/healthz`, basePath + JWKS_PATH].includes(pathname)
+    if (!isReadyLater) await ready()
     return await next()
   })
   const add = (path: string, methods: Methods) => route(deps, app, basePath + path, methods, wrongMethod)
@@ -207,7 +209,7 @@ export function createApp(
   add('/readyz', { GET: health(deps) })
   addOAuthEndpoints(deps, app)
   addPages(deps, app)
-  addAuthz(deps, app)
+  addAuthz(deps, app, ready)
   const procedures = trpc(deps, ready)
   add('/trpc/*', { GET: procedures, POST: procedures })
 

@@ -2,7 +2,7 @@
 
 import { deny } from './endpoints/challenge.ts'
 import { type Authenticated, summarizeVerified } from './flows/account.ts'
-import { authorize } from './flows/authorization.ts'
+import { authorizeAtHost } from './flows/authorization.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import type { RequestInfo } from './options.ts'
 
@@ -25,7 +25,8 @@ export interface Guard {
   /**
    * The same for other hosts.
    *
-   * @returns Who it is; or the answer that refuses: 401 or 403, as JSON, with a challenge (RFC 6750 section 3).
+   * @returns Who it is; or the answer that refuses: 401 or 403, as JSON, with a challenge (RFC 6750 section 3); 503 while the
+   *   database is away.
    */
   check(request: Request, info?: RequestInfo): Promise<Authenticated | Response>
 }
@@ -33,8 +34,7 @@ export interface Guard {
 /** @param scopes The scopes that a request takes, all of them. */
 export function createGuard(deps: Deps, ready: () => Promise<void>, scopes: readonly string[]): Guard {
   const check: Guard['check'] = async (request, { remoteAddress } = {}) => {
-    await ready()
-    const who = await authorize(deps, toCaller(deps, request, remoteAddress), scopes)
+    const who = await authorizeAtHost(deps, ready, toCaller(deps, request, remoteAddress), scopes)
     return 'status' in who ? deny(request, who.status, scopes) : summarizeVerified(deps, who)
   }
   const middleware = async (context: GuardContext, next: () => Promise<void>) => {

@@ -14,7 +14,7 @@ import { credentialManager, personManager } from './flows/account.ts'
 import { findViewer } from './flows/browser.ts'
 import { authenticateBearer, bearerChallenge, bearerToken } from './flows/credentials.ts'
 import { type Caller, type Deps, toCaller } from './flows/deps.ts'
-import type { RouterContext } from './router_type.ts'
+import type { HostProcedure, RouterContext } from './router_type.ts'
 
 /** Errors that say when to try again; seconds. */
 const retryTimes = new WeakMap<TRPCError, number>()
@@ -107,37 +107,45 @@ function inputProblem(cause: Error): string {
   return part ? `${part}: ${what}` : `Input: ${what}`
 }
 
-const t = initTRPC.context<object>().create({ isDev: false })
+/** What a caller is told of a failure: nothing of the inside, which the log has. */
+function explainInside(deps: Deps, { requestId }: Caller, path: string, error: TRPCError): TRPCError {
+  const { code, cause } = error
+  if (code === 'BAD_REQUEST' && cause) return new TRPCError({ code, message: inputProblem(cause) })
+  if (code !== 'INTERNAL_SERVER_ERROR') return error
+  deps.log.error('A procedure failed', { path, request_id: requestId, error: cause })
+  return isUnavailable(cause)
+    ? later(
+        { retry_after: 5 },
+        { code: 'SERVICE_UNAVAILABLE', message: 'The database does not answer, try again' },
+      )
+    : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: `Internal error ${requestId}` })
+}
 
-/** What all procedures are built on: a bare one, or the host's. */
-export type BaseProcedure = typeof t.procedure
+/** The same, fit for a host that shows stacks to its callers. */
+function explain(...failure: Parameters<typeof explainInside>): TRPCError {
+  return Object.defineProperty(explainInside(...failure), 'stack', { value: undefined })
+}
+
+const t = initTRPC.context<object>().create({ isDev: false })
 
 /** The kinds of procedures: open to every program, for a person at a browser, for whoever manages credentials. */
 export function createProcedures(
   deps: Deps,
   resolve: (context: object) => RouterContext,
   ready: () => Promise<void>,
-  base: BaseProcedure = t.procedure,
+  base: HostProcedure<object> = t.procedure,
 ) {
-  const open = base.use(async ({ ctx, next, path }) => {
-    const { request, remoteAddress } = resolve(ctx)
-    const caller = toCaller(deps, request, remoteAddress)
-    await ready()
-    const result = await next({ ctx: { caller } })
-    if (result.ok) return result
-    const { code, cause: reason } = result.error
-    if (code === 'BAD_REQUEST' && reason) throw new TRPCError({ code, message: inputProblem(reason) })
-    if (code !== 'INTERNAL_SERVER_ERROR') return result
-    const { cause } = result.error
-    deps.log.error('A procedure failed', { path, request_id: caller.requestId, error: cause })
-    const away = isUnavailable(cause)
-    throw away
-      ? later(
-          { retry_after: 5 },
-          { code: 'SERVICE_UNAVAILABLE', message: 'The database does not answer, try again' },
-        )
-      : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: `Internal error ${caller.requestId}` })
-  })
+  const open = base
+    .use(async ({ ctx, next, path }) => {
+      const { request, remoteAddress } = resolve(ctx)
+      const caller = toCaller(deps, request, remoteAddress)
+      const result = await next({ ctx: { caller } })
+      return result.ok ? result : { ...result, error: explain(deps, caller, path, result.error) }
+    })
+    .use(async ({ next }) => {
+      await ready()
+      return await next()
+    })
 
   const findPerson = async (caller: Caller) => {
     if (requestSite(caller.request.headers, deps.config.origin) !== 'same-origin')

@@ -14,15 +14,7 @@ import type { Deps } from './flows/deps.ts'
 import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
 import { redeemVerifier, startPair } from './flows/paircode.ts'
 import { refreshLogin } from './flows/refresh.ts'
-import {
-  type BaseProcedure,
-  createProcedures,
-  none,
-  type Procedures,
-  text,
-  toTRPCError,
-  unwrap,
-} from './procedures.ts'
+import { createProcedures, none, type Procedures, text, toTRPCError, unwrap } from './procedures.ts'
 import { keyProcedures, ownSessionProcedures } from './router_account.ts'
 import type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
 
@@ -134,7 +126,7 @@ export function createRouter<Host extends object>(
   procedure?: HostProcedure<Host>,
 ): PairgateRouter<Host> {
   const find = resolve as (context: object) => RouterContext
-  const procedures = createProcedures(deps, find, ready, procedure as unknown as BaseProcedure)
+  const procedures = createProcedures(deps, find, ready, procedure as HostProcedure<object> | undefined)
   const { t } = procedures
   const router = t.router({
     device: t.router(deviceProcedures(deps, procedures)),

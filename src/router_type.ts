@@ -11,6 +11,7 @@ import type {
   TRPCMutationProcedure,
   TRPCProcedureBuilder,
   TRPCQueryProcedure,
+  TRPCUnsetMarker,
 } from '@trpc/server'
 import type { DecideOutcome, ReviewDetails, ReviewError, TokenOutcome } from './core/outcome.ts'
 import type { CredentialKind } from './core/secret.ts'
@@ -26,25 +27,24 @@ export interface RouterContext {
   readonly remoteAddress?: string | undefined
 }
 
-/** A procedure of the host's that has no input yet, whatever its meta, its middleware and its context's additions are. */
-// biome-ignore-start lint/suspicious/noExplicitAny: all but the context is the host's own business
+/** A procedure of the host's that has neither input nor output yet, whatever its meta, middleware and error shape are. */
 export type HostProcedure<Host extends object> = TRPCProcedureBuilder<
   Host,
-  any,
-  any,
-  any,
-  any,
-  any,
-  any,
+  object,
+  object,
+  TRPCUnsetMarker,
+  TRPCUnsetMarker,
+  TRPCUnsetMarker,
+  TRPCUnsetMarker,
   false
 >
-// biome-ignore-end lint/suspicious/noExplicitAny: from here on nothing is free
 
 interface Types<Input, Output> {
   input: Input
   output: Output
   meta: object
-  errorShape: TRPCDefaultErrorShape
+  /** Left to the root that the router is nested in. */
+  errorShape: unknown
 }
 
 type Mutation<Input, Output> = TRPCMutationProcedure<Types<Input, Output>>

@@ -28,7 +28,7 @@ function endsConnection({ headers }: Request): boolean {
   return (headers.get('content-length') ?? '0') !== '0' || headers.has('transfer-encoding')
 }
 
-async function judge(deps: Deps, c: AppContext, name: string): Promise<Response> {
+async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name: string): Promise<Response> {
   const { caller } = c.env
   const policy = deps.config.policies.get(name)
   if (!policy) {
@@ -36,6 +36,7 @@ async function judge(deps: Deps, c: AppContext, name: string): Promise<Response>
     return deny(caller.request, 'unknown_policy')
   }
   const { scopes, audience } = policy
+  await ready()
   const who = await authorize(deps, caller, scopes)
   if ('status' in who) return deny(caller.request, who.status, scopes)
   const { user, credential } = who
@@ -56,30 +57,33 @@ function policyName(deps: Deps, dialect: Dialect, rest: string): string {
   return more.length === 0 ? name : rest
 }
 
-function ask(deps: Deps, dialect: Dialect, prefix: string): Handler {
+function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: string): Handler {
   return async (c) => {
     const { request, requestId } = c.env.caller
     const startedAt = deps.now()
     const name = policyName(deps, dialect, new URL(request.url).pathname.slice(prefix.length))
-    const answer = await judge(deps, c, name).catch((error: unknown) => {
-      if (!isUnavailable(error)) throw error
+    const answer = await judge(deps, ready, c, name).catch((error: unknown) => {
       deps.log.error('A request of a proxy failed', { request_id: requestId, error })
-      return deny(request, 'temporarily_unavailable')
+      return deny(request, isUnavailable(error) ? 'temporarily_unavailable' : 'server_error')
     })
     const properties = { method: request.method, path: prefix, status: answer.status, request_id: requestId }
     deps.log.debug('request', { ...properties, milliseconds: deps.now() - startedAt })
     if (endsConnection(request)) answer.headers.set('Connection', 'close')
     // nginx would answer 500, and lose the reason
-    const isLost = dialect === 'nginx' && answer.status === 503
+    const isLost = dialect === 'nginx' && answer.status >= 500
     return isLost ? new Response(answer.body, { status: 403, headers: answer.headers }) : answer
   }
 }
 
-/** Adds the endpoints that proxies ask, by any method. */
-export function addAuthz(deps: Deps, app: Hono<AppEnv>): void {
+/**
+ * Adds the endpoints that proxies ask, by any method.
+ *
+ * @param ready Resolves once the tables are there. Awaited here, so that each dialect says in its way that they are not.
+ */
+export function addAuthz(deps: Deps, app: Hono<AppEnv>, ready: () => Promise<void>): void {
   for (const dialect of DIALECTS) {
     const prefix = `${deps.config.basePath}/authz/${dialect}`
-    const handler = ask(deps, dialect, prefix)
+    const handler = ask(deps, ready, dialect, prefix)
     app.all(prefix, handler)
     app.all(`${prefix}/*`, handler)
   }

@@ -3,13 +3,19 @@
 import { bearerChallenge, bearerToken } from '../flows/credentials.ts'
 
 /** Why a request may not go on. */
-export type Denial = 'not_signed_in' | 'insufficient_scope' | 'unknown_policy' | 'temporarily_unavailable'
+export type Denial =
+  | 'not_signed_in'
+  | 'insufficient_scope'
+  | 'unknown_policy'
+  | 'temporarily_unavailable'
+  | 'server_error'
 
-const WORDS: Readonly<Record<Denial, { status: 401 | 403 | 503; text: string }>> = {
+const WORDS: Readonly<Record<Denial, { status: 401 | 403 | 500 | 503; text: string }>> = {
   not_signed_in: { status: 401, text: 'This takes a Bearer credential that is neither expired nor revoked' },
   insufficient_scope: { status: 403, text: 'The credential lacks a scope that this takes' },
   unknown_policy: { status: 403, text: 'The proxy asks for a policy that there is none of' },
   temporarily_unavailable: { status: 503, text: 'Credentials cannot be checked now, try again' },
+  server_error: { status: 500, text: 'Something went wrong, the log says what' },
 }
 
 /** The word for programs: RFC 6750 section 3.1 has one for a credential that is no good, and none for no credential. */

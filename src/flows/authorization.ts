@@ -1,5 +1,6 @@
 /** Whether a request may go on: the judgement that guards and proxies ask for, and the assertion that backends get. @module */
 
+import { isUnavailable } from '../errors.ts'
 import { authenticateBearer, type Verified } from './credentials.ts'
 import type { Caller, Deps } from './deps.ts'
 
@@ -22,6 +23,27 @@ export async function authorize(
   const who = await authenticateBearer(deps, caller)
   if (!who) return { status: 'not_signed_in' }
   return needed.every((scope) => who.scopes.includes(scope)) ? who : { status: 'insufficient_scope' }
+}
+
+/**
+ * The same for a door of the host's: that the database is away is an answer too, and logged.
+ *
+ * @param ready Resolves once the tables are there.
+ */
+export async function authorizeAtHost(
+  deps: Deps,
+  ready: () => Promise<void>,
+  caller: Caller,
+  needed: readonly string[],
+): Promise<Verified | { status: 'not_signed_in' | 'insufficient_scope' | 'temporarily_unavailable' }> {
+  try {
+    await ready()
+    return await authorize(deps, caller, needed)
+  } catch (error) {
+    if (!isUnavailable(error)) throw error
+    deps.log.error('A credential could not be checked', { request_id: caller.requestId, error })
+    return { status: 'temporarily_unavailable' }
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Every mutant. @module */
 
+import { authzMutants } from './authz.ts'
 import { flowMutants } from './flows.ts'
 import { identityMutants } from './identity.ts'
 import type { Mutant } from './mutant.ts'
@@ -12,6 +13,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...peopleMutants,
   ...serviceMutants,
   ...identityMutants,
+  ...authzMutants,
 ]
 
 /** Requirements that are being built: they may lack a test and a mutant. To be empty before a release. */
