@@ -1,10 +1,22 @@
 /** Guards the host's own routes: only requests with a good credential go on. @module */
 
+import type { Context } from 'hono'
 import { deny } from './endpoints/challenge.ts'
 import { type Authenticated, summarizeVerified } from './flows/account.ts'
 import { authorizeAtHost } from './flows/authorization.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import type { RequestInfo } from './options.ts'
+
+/** What a guard asks for. */
+export interface GuardOptions {
+  /** The scopes that a request takes, all of them. Default: none. */
+  readonly scopes?: readonly string[] | undefined
+  /**
+   * In Hono: finds the address of the socket's peer, for the list of where credentials are used, for example
+   * `(c) => getConnInfo(c).remote.address`. Default: unknown.
+   */
+  readonly remoteAddress?: ((context: Context) => string | undefined) | undefined
+}
 
 /** The part of Hono's context that a guard uses. */
 export interface GuardContext {
@@ -31,14 +43,16 @@ export interface Guard {
   check(request: Request, info?: RequestInfo): Promise<Authenticated | Response>
 }
 
-/** @param scopes The scopes that a request takes, all of them. */
-export function createGuard(deps: Deps, ready: () => Promise<void>, scopes: readonly string[]): Guard {
+/** @param ready Resolves once the tables are there. */
+export function createGuard(deps: Deps, ready: () => Promise<void>, options: GuardOptions): Guard {
+  const { scopes = [] } = options
   const check: Guard['check'] = async (request, { remoteAddress } = {}) => {
     const who = await authorizeAtHost(deps, ready, toCaller(deps, request, remoteAddress), scopes)
     return 'status' in who ? deny(request, who.status, scopes) : summarizeVerified(deps, who)
   }
   const middleware = async (context: GuardContext, next: () => Promise<void>) => {
-    const who = await check(context.req.raw)
+    const remoteAddress = options.remoteAddress?.(context as unknown as Context)
+    const who = await check(context.req.raw, { remoteAddress })
     if (who instanceof Response) return who
     context.set('pairgate', who)
     await next()

@@ -11,7 +11,7 @@ import { type EventFilter, type EventPage, listEvents } from './flows/events.ts'
 import { createRecent } from './flows/recent.ts'
 import { disableUser, enableUser, listUserCredentials, revokeUserCredentials } from './flows/users.ts'
 import { deliverSometimes } from './flows/webhooks.ts'
-import { createGuard, type Guard } from './guard.ts'
+import { createGuard, type Guard, type GuardOptions } from './guard.ts'
 import type { Log, PairgateOptions, RequestInfo } from './options.ts'
 import { createRouter } from './router.ts'
 import type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
@@ -40,11 +40,10 @@ export interface Pairgate {
     need?: RequestInfo & { scopes?: readonly string[] },
   ): Promise<Authenticated | null>
   /**
-   * Makes middleware that lets only requests with a good Bearer credential through; others are answered 401 or 403.
-   *
-   * @param need.scopes The scopes that it takes, all of them. Default: none.
+   * Makes middleware that lets only requests with a good Bearer credential through; others are answered 401 or 403, or 503
+   * while the database is away.
    */
-  guard(need?: { scopes?: readonly string[] }): Guard
+  guard(options?: GuardOptions): Guard
   /** What the operator can do about a person. */
   readonly users: {
     /** Ends everything of theirs at once, and lets nothing new be issued. Returns how many keys and sessions ended. */
@@ -155,7 +154,7 @@ export function createPairgate(options: PairgateOptions): Pairgate {
       const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
       return isBelow || pathname === WELL_KNOWN + basePath
     },
-    guard: ({ scopes = [] } = {}) => createGuard(deps, ready, scopes),
+    guard: (options = {}) => createGuard(deps, ready, options),
     async authenticate(request, { scopes = [], remoteAddress } = {}) {
       await ready()
       return await authenticate(deps, toCaller(deps, request, remoteAddress), scopes)

@@ -171,6 +171,18 @@ test('KEY-10 what the host is told holds no secret, nor a hash of one', async ()
   expect(text).not.toContain(key)
 })
 
+test('in Hono the address that the option finds is where the credential was used', async () => {
+  const t = createAuthzGate()
+  const key = await keyFor(t)
+  const app = new Hono<{ Bindings: { address: string }; Variables: GuardVariables }>()
+  app.use('/open', t.gate.guard({ remoteAddress: (c) => c.env.address }))
+  app.get('/open', (c) => c.json(c.get('pairgate').scopes))
+  const request = new Request('http://host.example/open', { headers: bearer(key) })
+  expect((await app.fetch(request, { address: '192.0.2.8' })).status).toBe(200)
+  const used = () => t.rows("SELECT remote_address FROM events WHERE type = 'first_used'")
+  await vi.waitFor(() => expect(used()).toEqual([{ remote_address: '192.0.2.8' }]))
+})
+
 test('the address of `check` is where the credential was used', async () => {
   const t = createAuthzGate()
   const key = await keyFor(t)
