@@ -29,12 +29,44 @@ const LISTENER = { overrideGlobalObjects: false, hostname: 'localhost' }
 /** A request, as Express hands it on too: with the path that came, whatever it was mounted under. */
 export type NodeRequest = IncomingMessage & { readonly originalUrl?: string }
 
+/** A request as a host hands it on: Node's own, or Fastify's around it. */
+export type HostRequest = NodeRequest | { readonly raw: NodeRequest }
+
+/** What is answered with: Node's own, or Fastify's around it. */
+export type HostResponse =
+  | ServerResponse
+  | {
+      readonly raw: ServerResponse
+      getHeaders(): Record<string, number | string | string[] | undefined>
+      hijack(): unknown
+    }
+
 /** What a server or a framework calls for each request; `next` when the host has more to say. */
 export type NodeHandler = (
-  request: NodeRequest,
-  response: ServerResponse,
-  next?: (error?: unknown) => void,
+  request: HostRequest,
+  response: HostResponse,
+  next?: (error?: Error) => void,
 ) => void
+
+/** Finds Node's own request. */
+function rawRequest(request: HostRequest): NodeRequest {
+  return 'raw' in request && !('rawHeaders' in request) ? request.raw : (request as NodeRequest)
+}
+
+/** Takes the answer out of the host's hands, with the headers that it has so far. */
+function takeOver(response: HostResponse): ServerResponse {
+  if (!('hijack' in response)) return response
+  response.hijack()
+  for (const [name, value] of Object.entries(response.getHeaders()))
+    if (value !== undefined) response.raw.setHeader(name, value)
+  return response.raw
+}
+
+/** Reads a request's target: `//x` is a path, and no host. Null when it cannot be read; its host says nothing. */
+function readTarget({ originalUrl, url = '/' }: NodeRequest): URL | null {
+  const target = originalUrl ?? url
+  return URL.parse(target.startsWith('/') ? `http://localhost${target}` : target, 'http://localhost')
+}
 
 /** Makes a Request of what has been read already, so that it is refused as such. */
 async function spent({ url, headers }: Request): Promise<Request> {
@@ -50,7 +82,7 @@ async function spent({ url, headers }: Request): Promise<Request> {
  * @example
  * ```ts
  * app.use(toNodeHandler(gate)) // Express
- * fastify.addHook('onRequest', (request, reply, next) => toNodeHandler(gate)(request.raw, reply.raw, next))
+ * app.addHook('onRequest', toNodeHandler(gate)) // Fastify
  * createServer(toNodeHandler(gate))
  * ```
  */
@@ -61,69 +93,95 @@ export function toNodeHandler(gate: Pairgate): NodeHandler {
     return await gate.fetch(isSpent ? await spent(request) : request, { remoteAddress: socket.remoteAddress })
   }, LISTENER)
   return (request, response, next) => {
-    const url = request.originalUrl ?? request.url ?? '/'
-    if (next && !gate.handles({ url })) {
+    const incoming = rawRequest(request)
+    const target = readTarget(incoming)
+    const url = incoming.originalUrl ?? incoming.url ?? '/'
+    const isDotted = hasDotSegments(url)
+    // what a proxy asks at /authz/ext ends in a path of its client's: no page of the host may answer for it
+    const isClimbing = isDotted && url.includes('/authz/')
+    if (next && !isClimbing && !(target && gate.handles({ url: target.href }))) {
       next()
       return
     }
-    if (hasDotSegments(url)) {
-      response.writeHead(400).end('The path has dot segments')
+    const outgoing = takeOver(response)
+    if (isDotted) {
+      outgoing.writeHead(400).end('The path has dot segments')
       return
     }
     // with an absolute target the header does not count (RFC 9112 section 3.2.2)
-    if (/^https?:/i.test(url) && URL.canParse(url) && new URL(url).host !== request.headers.host) {
-      response.writeHead(421).end('The target and the header Host name different hosts')
+    if (/^https?:/i.test(url) && target && target.host !== incoming.headers.host) {
+      outgoing.writeHead(421).end('The target and the header Host name different hosts')
       return
     }
     // the path that pairgate is mounted under is part of its own
-    request.url = url
-    listener(request, response)
+    incoming.url = url
+    listener(incoming, outgoing)
   }
 }
 
-/** A request that went through {@link toNodeGuard}. */
+/** A request that went through {@link toNodeGuard}; {@link whoIs} reads it. */
 export type GuardedRequest = IncomingMessage & {
   /** Who makes it. */
   pairgate?: Authenticated
 }
 
+/** Sends an answer by what Node has for that. */
+async function send(outgoing: ServerResponse, answer: Response): Promise<void> {
+  outgoing.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text())
+}
+
 /**
- * Makes of a guard what Express, Connect and `node:http` take. Who it is: `request.pairgate`.
+ * Makes of a guard what Express, Fastify, Connect and `node:http` take. Who it is: {@link whoIs}.
  *
  * @example
  * ```ts
- * app.use('/api', toNodeGuard(gate.guard({ scopes: ['read'] })))
+ * const guard = toNodeGuard(gate.guard({ scopes: ['read'] }))
+ * app.get('/api/me', guard, (request, response) => response.json(whoIs(request).user)) // Express
+ * app.get('/api/me', { onRequest: guard }, (request) => whoIs(request).user) // Fastify
  * ```
  */
 export function toNodeGuard(
   guard: Guard,
-): (request: GuardedRequest, response: ServerResponse, next: (error?: unknown) => void) => void {
-  return (incoming, response, next) => {
-    const request = toRequest(incoming)
+): (request: HostRequest, response: HostResponse, next: (error?: Error) => void) => void {
+  return (request, response, next) => {
+    const incoming: GuardedRequest = rawRequest(request)
+    const { remoteAddress } = incoming.socket
+    const pass = (who: Authenticated) => {
+      incoming.pairgate = who
+      next()
+    }
+    const fail = (error: unknown) => next(error instanceof Error ? error : new Error(String(error)))
+    // what the rest of the host throws is its own, and does not come back here
     guard
-      .check(request, { remoteAddress: incoming.socket.remoteAddress })
-      .then(async (who) => {
-        if (!(who instanceof Response)) {
-          incoming.pairgate = who
-          next()
-          return
-        }
-        response.writeHead(who.status, Object.fromEntries(who.headers)).end(await who.text())
-      })
-      .catch(next)
+      .check(toRequest(incoming), { remoteAddress })
+      .then((who) => (who instanceof Response ? send(takeOver(response), who) : pass(who)), fail)
   }
+}
+
+/**
+ * Tells who makes a request that has passed {@link toNodeGuard}.
+ *
+ * @throws {TypeError} When no guard came before.
+ */
+export function whoIs(request: HostRequest): Authenticated {
+  const { pairgate }: GuardedRequest = rawRequest(request)
+  if (!pairgate) throw new TypeError('No guard of pairgate came before this handler')
+  return pairgate
 }
 
 /**
  * Makes a Request of what Node has, without its body: for `gate.authenticate` and `gate.router` in hosts that know no
  * such thing.
  */
-export function toRequest({ headers, method = 'GET', originalUrl, url = '/' }: NodeRequest): Request {
+export function toRequest(request: HostRequest): Request {
+  const incoming = rawRequest(request)
+  const { headers, method = 'GET' } = incoming
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
     [value].flat().map((one) => [name, one ?? ''] as [string, string]),
   )
-  // the path alone matters: who asks is in the headers
-  return new Request(new URL(originalUrl ?? url, 'http://localhost'), { method, headers: pairs })
+  // the path alone matters, who asks is in the headers; and no Request can be a TRACE
+  const url = readTarget(incoming) ?? 'http://localhost/'
+  return new Request(url, { method: method === 'TRACE' ? 'GET' : method, headers: pairs })
 }
 
 /**

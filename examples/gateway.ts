@@ -1,18 +1,19 @@
 /** A gateway that knows its users, and gives command-line apps a login by mounting pairgate under /auth. @module */
 
 import process from 'node:process'
-import { type HttpBindings, serve } from '@hono/node-server'
+import { serve } from '@hono/node-server'
+import { getConnInfo } from '@hono/node-server/conninfo'
 import { Hono } from 'hono'
 import { deleteCookie, setSignedCookie } from 'hono/cookie'
 import { parseSigned } from 'hono/utils/cookie'
 import { sqlite } from '../adapters/sqlite.ts'
-import { createPairgate } from '../src/mod.ts'
+import { createPairgate, type GuardVariables } from '../src/mod.ts'
 
 const SECRET = process.env.PAIRGATE_SECRET ?? 'only-for-this-example-only-for-this-example'
 const ORIGIN = 'http://127.0.0.1:3000'
 
 /** The gateway. Its own login believes any name: it stands for whatever a real one has. */
-export const app = new Hono<{ Bindings: HttpBindings }>()
+export const app = new Hono<{ Variables: GuardVariables }>()
 
 app.get('/login', (c) =>
   c.html(`<form method="post"><input name="name" aria-label="Name" required><button>Log in</button></form>`),
@@ -40,12 +41,10 @@ const gate = createPairgate({
   identify: currentUser,
   signInUrl: (returnTo) => `/login?${new URLSearchParams({ next: returnTo })}`,
 })
-app.all('/auth/*', (c) => gate.fetch(c.req.raw, { remoteAddress: c.env.incoming.socket.remoteAddress }))
-app.get('/.well-known/oauth-authorization-server/auth', (c) => gate.fetch(c.req.raw))
+app.use((c, next) =>
+  gate.handles(c.req) ? gate.fetch(c.req.raw, { remoteAddress: getConnInfo(c).remote.address }) : next(),
+)
 
-app.get('/api/hello', async (c) => {
-  const who = await gate.authenticate(c.req.raw)
-  return who ? c.json({ hello: who.user.subject }) : c.json({ error: 'Sign in first' }, 401)
-})
+app.get('/api/hello', gate.guard(), (c) => c.json({ hello: c.get('pairgate').user.subject }))
 
 if (process.argv[1] === import.meta.filename) serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 3000 })

@@ -104,7 +104,7 @@ function createLog(): Log {
  *   database: sqlite('pairgate.db'),
  *   identify: (request) => currentUser(request),
  * })
- * app.all('/auth/*', (c) => gate.fetch(c.req.raw))
+ * app.use((c, next) => (gate.handles(c.req) ? gate.fetch(c.req.raw) : next()))
  * ```
  */
 export function createPairgate(options: PairgateOptions): Pairgate {
@@ -150,7 +150,8 @@ export function createPairgate(options: PairgateOptions): Pairgate {
   return {
     fetch: async (request, info = {}) => await app(request, info.remoteAddress),
     handles({ url }) {
-      const { pathname } = new URL(url, config.origin)
+      // `//x` is a path, when it is no whole URL that comes
+      const pathname = URL.parse(url.startsWith('/') ? config.origin + url : url)?.pathname ?? ''
       const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
       return isBelow || pathname === WELL_KNOWN + basePath
     },

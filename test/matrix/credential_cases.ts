@@ -1,10 +1,10 @@
 /** The life of credentials after a login: refreshed, introspected, listed, rotated, ended. Each case has people of its own. @module */
 
 import assert from 'node:assert/strict'
-import { openAccount } from '../support/account.ts'
+import { readAccount } from '../support/account.ts'
 import { DEVICE_GRANT, type TestBrowser } from '../support/gate.ts'
-import { type Flow, preparePair, signIn } from '../support/logins.ts'
-import { api, post, type Site } from './doors.ts'
+import { type Flow, preparePair } from '../support/logins.ts'
+import { api, post, type Site, signIn } from './doors.ts'
 import { type Cases, forFlows, type World } from './world.ts'
 
 /** A client that gets refresh tokens, as the servers' options have it. */
@@ -21,7 +21,7 @@ const toTokens = (body: Record<string, unknown>): Tokens => ({
 })
 
 /** Somebody whom no other case knows, signed in. */
-const newPerson = (site: Site) => signIn(site.send, site.base, `person ${crypto.randomUUID()}`)
+const newPerson = (site: Site) => signIn(site, `person ${crypto.randomUUID()}`)
 
 /** Logs in, as a person who ticks these boxes. */
 async function login(site: Site, person: TestBrowser, flow: Flow, scope: string): Promise<Tokens> {
@@ -135,18 +135,20 @@ const managing: Cases = {
     assert.equal(count, 3)
     for (const { access } of others) assert.equal(await use(peer(world, 0), access), 401)
     assert.equal(await use(peer(world, 1), own.access), 200)
-    assert.equal((await person.get('/account')).status, 303)
+    assert.equal((await person.get(`${world.steady.mount}/account`)).status, 303)
   },
   'KEY-08 the account page makes a key, lists it and ends it': async ({ steady }) => {
     const person = await newPerson(steady)
-    const made = await person.post('/account', { ...(await openAccount(person)).create, name: 'by hand' })
+    const path = `${steady.mount}/account`
+    const open = async () => readAccount(await (await person.get(path)).text())
+    const made = await person.post(path, { ...(await open()).create, name: 'by hand' })
     const [secret = ''] = /pgk_[0-9A-Za-z]{49}/.exec(await made.text()) ?? []
     assert.equal(await use(steady, secret), 200)
-    const { html, token } = await openAccount(person)
+    const { html, token } = await open()
     const row = html.split('<li').find((part) => part.includes('by hand')) ?? ''
     const [, id = ''] = /name="id" value="([^"]+)"/.exec(row) ?? []
     assert.ok(row.includes(`pgk_…${secret.slice(-4)}`) && !html.includes(secret))
-    const ended = await person.post('/account', { action: 'revoke', id, form_token: token })
+    const ended = await person.post(path, { action: 'revoke', id, form_token: token })
     assert.equal(ended.status, 200)
     assert.equal(await use(steady, secret), 401)
   },

@@ -6,21 +6,16 @@
  */
 
 import { createClient, toLoginError } from '../../clients/mod.ts'
-import { DEVICE_GRANT, type TestBrowser } from '../support/gate.ts'
-import {
-  type Door,
-  type Flow,
-  type Login,
-  openDecision,
-  preparePair,
-  type Send,
-  signIn,
-} from '../support/logins.ts'
+import { createBrowser, DEVICE_GRANT, type TestBrowser } from '../support/gate.ts'
+import { type Door, type Flow, type Login, openDecision, preparePair, type Send } from '../support/logins.ts'
 
 /** A running server, as its users know it. */
 export interface Site {
-  /** Its base URL, without a path. */
+  /** Its base URL, without a trailing slash. */
   readonly base: string
+  /** The path of the base URL, such as `/auth`; empty for the root. */
+  readonly mount: string
+  /** Sends a request to a path below the base URL, or to a whole URL. */
   readonly send: Send
 }
 
@@ -47,8 +42,18 @@ const CLIENT = 'pairgate-cli'
 
 /** Connects to a server. */
 export function connect(base: string): Site {
-  const send: Send = (path, init) => fetch(new URL(path, base), { redirect: 'manual', ...init })
-  return { base, send }
+  const send: Send = (path, init) =>
+    fetch(path.startsWith('/') ? base + path : path, { redirect: 'manual', ...init })
+  return { base, mount: new URL(base).pathname.replace(/\/$/, ''), send }
+}
+
+/** A browser in which somebody has signed in by the dev sign-in. Its paths begin with the mount, as those of links do. */
+export async function signIn({ base, mount }: Site, name: string): Promise<TestBrowser> {
+  const { origin } = new URL(base)
+  const person = createBrowser((path, init) => fetch(new URL(path, origin), init), origin)
+  const response = await person.post(`${mount}/sign-in/dev`, { username: name })
+  if (response.status !== 303) throw new Error(`${response.status} ${await response.text()}`)
+  return person
 }
 
 /** Posts a form as a program does. */
@@ -148,12 +153,12 @@ export async function pollUntilOver(
 
 /** A person who has signed in, with a page open: the ways to answer it. */
 export async function openPage(site: Site, person: TestBrowser, login: Login) {
-  return await openDecision(site.send, site.base, person, login)
+  return await openDecision(site.send, new URL(site.base).origin, person, login)
 }
 
 /** Starts a login that somebody allows at once. */
 export async function startAllowed(site: Site, flow: Flow, door: Door = 'form'): Promise<Started> {
-  const person = await signIn(site.send, site.base, 'alice')
+  const person = await signIn(site, 'alice')
   const login = await start(site, flow, door)
   const said = await (await openPage(site, person, login))('allow', door)
   if (said !== 'approved') throw new Error(`Expected the ${flow} login to be allowed, it is ${said}`)

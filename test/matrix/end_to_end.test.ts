@@ -5,101 +5,19 @@
  * @module
  */
 
-import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { connectMariaDb } from '../support/mariadb.ts'
 import { demand, type EndToEndCell, NO_MARIADB, SERVER_CELLS } from '../support/matrix.ts'
-import {
-  BUN,
-  DENO,
-  plainEnvironment,
-  ROOT,
-  RUNTIMES,
-  type Runtime,
-  TSX,
-  whyNot,
-} from '../support/runtimes.ts'
+import { RUNTIMES, type Runtime, whyNot } from '../support/runtimes.ts'
 import { SERVERS, type StandaloneServer, startStandalone } from '../support/standalone.ts'
 import { CASES } from './cases.ts'
-
-const CLIENT = join(ROOT, 'test/matrix/client.ts')
-
-/** How each runtime is started as a client; Deno may do nothing but talk to the servers. */
-const CLIENTS: Record<Runtime, (hosts: string) => readonly string[]> = {
-  node: () => [...TSX, CLIENT],
-  deno: (hosts) => [DENO, 'run', '--no-prompt', '--no-lock', `--allow-net=${hosts}`, CLIENT],
-  bun: () => [BUN, CLIENT],
-}
-
-const MANY = 1_000_000
-const STEADY = {
-  clients: { other: {}, offline: { refresh: true, scopes: ['read', 'write', 'pairgate:manage'] } },
-  scopes: { read: 'Read', write: 'Write' },
-  resourceServers: { api: { secret: 'matrix-resource-server-secret-32' } },
-  pollSeconds: 1,
-  limits: {
-    startPerMinute: MANY,
-    pendingPerAddress: MANY,
-    pendingTotal: MANY,
-    wrongCodesPerAccount: MANY,
-    wrongCodesPerAddress: MANY,
-    wrongCodesTotal: MANY,
-    keysPerUser: MANY,
-    sessionsPerUser: MANY,
-  },
-}
-// time enough to open a page, also on a busy machine
-const HASTY = { ...STEADY, deviceCodeSeconds: 8, paircodeSeconds: 8 }
-
-/** What came of the cases, by name: null is good, a text says what went wrong. */
-type Outcome = ReadonlyMap<string, string | null>
-
-const mariadb = inject('mariadb')
-
-/** Lets a few go ahead at once; the others wait for their turn. */
-function createTurns(room: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = []
-  let free = room
-  return async (work) => {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve))
-    else free--
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else free++
-    }
-  }
-}
+import { CLIENTS, createTurns, HASTY, type Outcome, runClient, STEADY } from './run_client.ts'
 
 const inTurn = createTurns(4)
-
-async function runClient(runtime: Runtime, bases: readonly string[]): Promise<Outcome> {
-  const [program = '', ...args] = CLIENTS[runtime](bases.map((base) => new URL(base).host).join())
-  const lines = await new Promise<string>((resolve) => {
-    const options = { cwd: ROOT, env: plainEnvironment(), timeout: 60_000, maxBuffer: 2 ** 24 }
-    execFile(program, [...args, ...bases], options, (error, stdout, stderr) =>
-      resolve(error ? `${stdout}\n${error}\n${stderr}` : stdout),
-    )
-  })
-  const outcome = new Map<string, string | null>()
-  const others: string[] = []
-  for (const line of lines.split('\n')) {
-    if (!line.startsWith('{"name":')) {
-      others.push(line)
-      continue
-    }
-    const { name, failure } = JSON.parse(line) as { name: string; failure: string | null }
-    outcome.set(name, failure)
-  }
-  for (const name of Object.keys(CASES))
-    if (!outcome.has(name)) outcome.set(name, `This case did not end: ${others.join('\n').trim()}`)
-  return outcome
-}
+const mariadb = inject('mariadb')
 
 /** Two servers over one database, with different lifetimes; in D1, which belongs to one workerd, each has its own. */
 async function startServers(

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { createClient, type LoginError, loginWithDevice, loginWithPaircode } from '../../clients/mod.ts'
-import { preparePair, signIn } from '../support/logins.ts'
+import { preparePair } from '../support/logins.ts'
 import {
   api,
   DOORS,
@@ -12,6 +12,7 @@ import {
   post,
   type Site,
   type Started,
+  signIn,
   start,
   startAllowed,
 } from './doors.ts'
@@ -28,7 +29,7 @@ const denied = forFlows(
   { device: 'DF-13', pair: 'PC-10' },
   'Deny is access_denied for good, and final',
   async ({ steady }, flow) => {
-    const alice = await signIn(steady.send, steady.base, 'alice')
+    const alice = await signIn(steady, 'alice')
     const login = await start(steady, flow, 'trpc')
     const decide = await openPage(steady, alice, login)
     assert.equal(await decide('deny'), 'denied')
@@ -42,7 +43,7 @@ const deniedToClient = forFlows(
   { device: 'DF-13', pair: 'PC-10' },
   'the typed client is told of Deny',
   async ({ steady }, flow) => {
-    const alice = await signIn(steady.send, steady.base, 'alice')
+    const alice = await signIn(steady, 'alice')
     const login = LOGINS[flow](createClient({ server: steady.base }), {
       onPrompt: ({ url }) => void alice.decide(new URL(url).pathname + new URL(url).search, 'deny'),
     })
@@ -70,7 +71,7 @@ const expired = forFlows(
   { device: 'DF-19', pair: 'DF-19' },
   'when its time is over it is expired_token, also when allowed or polled fast; Allow is too late',
   async ({ hasty }, flow) => {
-    const alice = await signIn(hasty.send, hasty.base, 'alice')
+    const alice = await signIn(hasty, 'alice')
     const allowed = await startAllowed(hasty, flow)
     const askedAt = performance.now()
     const login = await start(hasty, flow)
@@ -127,9 +128,9 @@ const foreign: Cases = {
     async ({ steady }, flow) => {
       const made = { ...preparePair(), flow, expires_in: 1, interval: 1 }
       await expectForGood(steady, made, 'invalid_grant')
-      const alice = await signIn(steady.send, steady.base, 'alice')
+      const alice = await signIn(steady, 'alice')
       const page = flow === 'pair' ? made.page : '/device?user_code=BCDF-GHJK'
-      assert.equal((await alice.get(page)).status, 404)
+      assert.equal((await alice.get(steady.mount + page)).status, 404)
     },
   ),
 

@@ -2,8 +2,19 @@
 
 import assert from 'node:assert/strict'
 import { createClient, loginWithDevice, loginWithPaircode, toLoginError } from '../../clients/mod.ts'
-import { type Flow, signIn } from '../support/logins.ts'
-import { api, DOORS, openPage, poll, pollUntilOver, post, type Site, start, startAllowed } from './doors.ts'
+import type { Flow } from '../support/logins.ts'
+import {
+  api,
+  DOORS,
+  openPage,
+  poll,
+  pollUntilOver,
+  post,
+  type Site,
+  signIn,
+  start,
+  startAllowed,
+} from './doors.ts'
 import { type Cases, forFlows, type World } from './world.ts'
 
 const TOKENS = { device: /^pgk_[0-9A-Za-z]{49}$/, pair: /^pgs_[0-9A-Za-z]{49}$/ }
@@ -26,7 +37,7 @@ const byHand = Object.assign(
       { device: 'DF-21', pair: 'PC-01' },
       `a login by ${door}: pending, Allow, a credential of the person who allowed it`,
       async ({ steady }, flow) => {
-        const alice = await signIn(steady.send, steady.base, 'alice')
+        const alice = await signIn(steady, 'alice')
         const login = await start(steady, flow, door)
         assert.deepEqual([login.expires_in, login.interval], [600, 1])
         const first = await poll(steady, login, door)
@@ -45,7 +56,7 @@ const byClient = forFlows(
   { device: 'DF-21', pair: 'PC-01' },
   'the typed client signs in at its own pace',
   async ({ steady }, flow) => {
-    const alice = await signIn(steady.send, steady.base, 'alice')
+    const alice = await signIn(steady, 'alice')
     let page: Promise<Response> | undefined
     const token = await LOGINS[flow](createClient({ server: steady.base }), {
       deviceName: 'matrix 👩‍💻',
@@ -142,7 +153,7 @@ const around: Cases = {
   },
 
   'DF-22 DF-25 the page tells where the login comes from, which is this machine': async ({ steady }) => {
-    const alice = await signIn(steady.send, steady.base, 'alice')
+    const alice = await signIn(steady, 'alice')
     const { page, code } = await start(steady, 'device')
     const html = await (await alice.get(page)).text()
     for (const text of ['127.0.0.1', 'matrix', 'alice', code]) assert.ok(html.includes(text), text)

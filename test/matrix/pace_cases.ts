@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { createClient, loginWithDevice, loginWithPaircode } from '../../clients/mod.ts'
-import { signIn } from '../support/logins.ts'
-import { DOORS, openPage, type Polled, poll, type Site, type Started, sleep, start } from './doors.ts'
+import { DOORS, openPage, type Polled, poll, type Site, type Started, signIn, sleep, start } from './doors.ts'
 import { type Cases, forFlows } from './world.ts'
 
 const LOGINS = { device: loginWithDevice, pair: loginWithPaircode }
@@ -21,7 +20,7 @@ const slowDown = forFlows(
   { device: 'DF-12', pair: 'DF-12' },
   'slow_down adds 5 seconds each time, tells and stores them; Allow is answered even so',
   async ({ steady, peers }, flow) => {
-    const alice = await signIn(steady.send, steady.base, 'alice')
+    const alice = await signIn(steady, 'alice')
     const login = await start(steady, flow)
     const first = await pollTooFast(steady, login)
     assert.deepEqual([first.status, first.interval], ['slow_down', 6])
@@ -43,7 +42,7 @@ const slowerClient = forFlows(
   { device: 'DF-12', pair: 'DF-12' },
   'the typed client keeps the pace that it is told',
   async ({ steady }, flow) => {
-    const alice = await signIn(steady.send, steady.base, 'alice')
+    const alice = await signIn(steady, 'alice')
     const told: number[] = []
     const waits: number[] = []
     let page = ''

@@ -1,4 +1,4 @@
-/** The matrix: every runtime with every database that it is made for. @module */
+/** The matrix: every runtime with every database that it is made for, and every host that pairgate is mounted in. @module */
 
 import type { TestContext } from 'vitest'
 import { RUNTIMES, type Runtime } from './runtimes.ts'
@@ -22,8 +22,19 @@ export interface EndToEndCell {
   readonly client: Runtime
 }
 
+/** The frameworks that the tests run. */
+export const HOST_NAMES = ['hono', 'express', 'fastify', 'node:http'] as const
+
+/** A host with pairgate at a path, on Node over SQLite. */
+export interface MountCell {
+  readonly suite: 'mounts'
+  readonly host: (typeof HOST_NAMES)[number]
+  /** Empty for the root. */
+  readonly mount: '' | '/auth'
+}
+
 /** A cell of the matrix. */
-export type Cell = StoreCell | EndToEndCell
+export type Cell = StoreCell | EndToEndCell | MountCell
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -52,12 +63,18 @@ export const SERVER_CELLS: readonly Pick<EndToEndCell, 'runtime' | 'database'>[]
   { runtime: 'workers', database: 'd1' },
 ]
 
+/** Where pairgate is mounted. */
+export const MOUNT_CELLS: readonly MountCell[] = HOST_NAMES.flatMap((host) =>
+  (['', '/auth'] as const).map((mount) => ({ suite: 'mounts' as const, host, mount })),
+)
+
 /** All cells. */
 export const CELLS: readonly Cell[] = [
   ...STORE_CELLS,
   ...SERVER_CELLS.flatMap((server) =>
     RUNTIMES.map((client) => ({ suite: 'end to end' as const, ...server, client })),
   ),
+  ...MOUNT_CELLS,
 ]
 
 /** Why there is no MariaDB, and what helps. */

@@ -5,7 +5,12 @@ import { CELLS, type Cell, type DatabaseKind } from './matrix.ts'
 import { RUNTIMES } from './runtimes.ts'
 
 /** Where the matrix' tests are: with all of them, every cell is expected. */
-const FILES = ['test/store.test.ts', 'test/matrix/store.test.ts', 'test/matrix/end_to_end.test.ts']
+const FILES = [
+  'test/store.test.ts',
+  'test/matrix/store.test.ts',
+  'test/matrix/end_to_end.test.ts',
+  'test/matrix/mounts.test.ts',
+]
 
 const NAMES: Record<DatabaseKind, string> = { sqlite: 'SQLite', mysql: 'MariaDB', d1: 'D1' }
 
@@ -16,8 +21,17 @@ interface Count {
   reason: string | undefined
 }
 
-const keyOf = (cell: Cell) =>
-  [cell.suite, cell.runtime, cell.database, 'client' in cell ? cell.client : ''].join()
+/** What the row of a cell begins with. */
+const rowOf = (cell: Cell): string[] =>
+  cell.suite === 'mounts' ? [cell.host, 'SQLite'] : [cell.runtime, NAMES[cell.database]]
+
+/** What tells a cell from the others in its row. */
+function columnOf(cell: Cell): string {
+  if (cell.suite === 'mounts') return `at ${cell.mount || '/'}`
+  return cell.suite === 'end to end' ? `from ${cell.client}` : ''
+}
+
+const keyOf = (cell: Cell) => [cell.suite, ...rowOf(cell), columnOf(cell)].join()
 
 function count(modules: readonly TestModule[]): Map<string, Count> {
   const counts = new Map<string, Count>()
@@ -53,11 +67,11 @@ function align(rows: readonly (readonly string[])[]): string[] {
   return rows.map((row) => `   ${row.map((text, i) => text.padEnd(widths[i] ?? 0)).join('   ')}`.trimEnd())
 }
 
-/** Cells that only the client tells apart. */
+/** Cells by row. */
 function group(cells: readonly Cell[]): (readonly [Cell, ...Cell[]])[] {
   const groups = new Map<string, [Cell, ...Cell[]]>()
   for (const cell of cells) {
-    const key = [cell.suite, cell.runtime, cell.database].join()
+    const key = [cell.suite, ...rowOf(cell)].join()
     const found = groups.get(key)
     if (found) found.push(cell)
     else groups.set(key, [cell])
@@ -65,20 +79,22 @@ function group(cells: readonly Cell[]): (readonly [Cell, ...Cell[]])[] {
   return [...groups.values()]
 }
 
-/** One table: a row for each runtime and database, a column for each client. */
+const HEADINGS: Record<Cell['suite'], readonly string[]> = {
+  'store contract': ['runtime', 'database', 'passed'],
+  'end to end': ['server', 'database', ...RUNTIMES.map((client) => `from ${client}`)],
+  mounts: ['host', 'database', 'at /', 'at /auth'],
+}
+
+/** One table. */
 function table(suite: Cell['suite'], cells: readonly Cell[], counts: ReadonlyMap<string, Count>): string[] {
   const rows = group(cells.filter((cell) => cell.suite === suite)).map((row) => {
     const said = row.map((cell) => say(counts.get(keyOf(cell))))
     const [first = ''] = said
     const isGone = first.startsWith('NOT RUN') && said.every((text) => text === first)
-    return [row[0].runtime, NAMES[row[0].database], ...(isGone ? [first] : said)]
+    return [...rowOf(row[0]), ...(isGone ? [first] : said)]
   })
   if (rows.length === 0) return []
-  const heading =
-    suite === 'end to end'
-      ? ['server', 'database', ...RUNTIMES.map((client) => `from ${client}`)]
-      : ['runtime', 'database', 'passed']
-  return ['', ` Matrix, ${suite}:`, ...align([heading, ...rows])]
+  return ['', ` Matrix, ${suite}:`, ...align([HEADINGS[suite], ...rows])]
 }
 
 /** Names what was not run, in one line. */
@@ -86,10 +102,9 @@ function complain(cells: readonly Cell[], counts: ReadonlyMap<string, Count>): s
   const missing = cells.filter((cell) => !counts.get(keyOf(cell))?.total)
   if (missing.length === 0) return []
   const named = group(missing).map((row) => {
-    const [{ suite, runtime, database }] = row
-    const clients = row.flatMap((cell) => ('client' in cell ? [cell.client] : []))
-    const from = clients.length > 0 ? ` from ${clients.join(', ')}` : ''
-    return `${suite}, ${runtime} with ${NAMES[database]}${from} (${whyNot(counts.get(keyOf(row[0])))})`
+    const columns = row.map(columnOf).filter(Boolean).join(', ')
+    const name = `${rowOf(row[0]).join(' with ')} ${columns}`.trimEnd()
+    return `${row[0].suite}, ${name} (${whyNot(counts.get(keyOf(row[0])))})`
   })
   return [`!!! ${missing.length} CELLS OF THE MATRIX DID NOT RUN: ${named.join('; ')} !!!`, '']
 }
@@ -102,6 +117,7 @@ function describeMatrix(modules: readonly TestModule[], isWhole: boolean): strin
   return [
     ...table('store contract', cells, counts),
     ...table('end to end', cells, counts),
+    ...table('mounts', cells, counts),
     '',
     ...complain(cells, counts),
   ]
