@@ -30,8 +30,11 @@ describe.each(DIALECTS)('%s', (dialect) => {
     ] as const
     for (const [headers, error, challenge] of refusals) {
       const response = await t.fetch(`/authz/${dialect}`, { headers })
-      const body = (await response.json()) as Record<string, string>
-      expect([headers, response.status, body.error]).toEqual([headers, 401, error])
+      const text = await response.text()
+      expect([headers, response.status]).toEqual([headers, 401])
+      // nginx throws a body away, and the connection with it
+      if (dialect === 'nginx') expect([text, response.headers.get('content-length')]).toEqual(['', '0'])
+      else expect(JSON.parse(text)).toMatchObject({ error })
       expect(response.headers.get('x-pairgate-error')).toBe(error)
       expect(response.headers.get('www-authenticate')).toBe(challenge)
       expect(response.headers.get('cache-control')).toBe('no-store')

@@ -28,6 +28,16 @@ function endsConnection({ headers }: Request): boolean {
   return (headers.get('content-length') ?? '0') !== '0' || headers.has('transfer-encoding')
 }
 
+/** With chunks there would be a body to wait for, and a proxy that does not could not use the connection again. */
+const NO_BODY = { 'Content-Length': '0' }
+
+/** nginx would make a 500 of a 5xx, lose the reason, and end the connection for a body that it does not want. */
+function forNginx({ status, headers }: Response): Response {
+  headers.delete('Content-Type')
+  const fit = new Headers([...headers, ...Object.entries(NO_BODY)])
+  return new Response(null, { status: status === 401 ? 401 : 403, headers: fit })
+}
+
 async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name: string): Promise<Response> {
   const { caller } = c.env
   const policy = deps.config.policies.get(name)
@@ -43,7 +53,7 @@ async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name
   const assertion = await createAssertion(deps, who, audience)
   const headers = identityHeaders({ ...credential, user, assertion }, deps.config.homeIssuer)
   // a name that is spelled for a header is ASCII, and has no line break
-  return new Response(null, { status: 200, headers })
+  return new Response(null, { status: 200, headers: { ...headers, ...NO_BODY } })
 }
 
 /**
@@ -69,9 +79,7 @@ function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: s
     const properties = { method: request.method, path: prefix, status: answer.status, request_id: requestId }
     deps.log.debug('request', { ...properties, milliseconds: deps.now() - startedAt })
     if (endsConnection(request)) answer.headers.set('Connection', 'close')
-    // nginx would answer 500, and lose the reason
-    const isLost = dialect === 'nginx' && answer.status >= 500
-    return isLost ? new Response(answer.body, { status: 403, headers: answer.headers }) : answer
+    return dialect === 'nginx' && answer.status !== 200 ? forNginx(answer) : answer
   }
 }
 

@@ -5,6 +5,7 @@ import { flowMutants } from './flows.ts'
 import { identityMutants } from './identity.ts'
 import type { Mutant } from './mutant.ts'
 import { peopleMutants } from './people.ts'
+import { proxyMutants } from './proxies.ts'
 import { serviceMutants } from './service.ts'
 
 /** The mutants, in the order of the requirements. */
@@ -14,6 +15,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...serviceMutants,
   ...identityMutants,
   ...authzMutants,
+  ...proxyMutants,
 ]
 
 /** Requirements that are being built: they may lack a test and a mutant. To be empty before a release. */
