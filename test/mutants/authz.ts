@@ -41,8 +41,8 @@ const policies: readonly Mutant[] = [
   {
     id: 'OPS-04',
     file: 'src/endpoints/authz.ts',
-    from: "dialect === 'nginx' && answer.status >= 500",
-    to: 'answer.status === 0',
+    from: 'status: status === 401 ? 401 : 403',
+    to: 'status: status === 401 ? 401 : 503',
     test: 'test/authz.test.ts',
   },
   {

@@ -137,8 +137,8 @@ const refusals: readonly Mutant[] = [
   {
     id: 'KEY-03',
     file: 'src/endpoints/authz.ts',
-    from: "const isLost = dialect === 'nginx' && answer.status >= 500",
-    to: 'const isLost = answer.status >= 500',
+    from: "dialect === 'nginx' && answer.status !== 200",
+    to: 'answer.status !== 200',
     test: 'test/proxies_outage.test.ts',
     title: `${OUTAGE}.*caddy`,
   },
