@@ -87,6 +87,8 @@ const OPEN = {
   pendingTotal: MANY,
   wrongCodesPerAccount: MANY,
   wrongCodesPerAddress: MANY,
+  keysPerUser: MANY,
+  sessionsPerUser: MANY,
 }
 
 const times = <T>(n: number, make: (i: number) => Promise<T>) =>
