@@ -1,6 +1,6 @@
 /** pairgate on Deno. @module */
 
-import { hasDotSegments, type Pairgate } from '../src/mod.ts'
+import type { Pairgate } from '../src/mod.ts'
 import { endInTime, type Listening } from './standalone.ts'
 
 /** The part of Deno that is used here. */
@@ -20,14 +20,9 @@ interface DenoServe {
 export async function serve(gate: Pairgate, address: { hostname: string; port: number }): Promise<Listening> {
   const { Deno } = globalThis as unknown as { Deno: DenoServe }
   const { hostname, port } = address
-  const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
-    // Deno puts the header in front of the path as it is, and the URL begins as somebody likes
-    if (/[/\\?#@]/.test(request.headers.get('host') ?? ''))
-      return new Response('The header Host is no host', { status: 400 })
-    // the URL is as it came
-    if (hasDotSegments(request.url)) return new Response('The path has dot segments', { status: 400 })
-    return gate.fetch(request, { remoteAddress: info.remoteAddr.hostname })
-  })
+  const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) =>
+    gate.fetch(request, { remoteAddress: info.remoteAddr.hostname }),
+  )
   // those that are left end with the process
   return { port: server.addr.port, close: () => endInTime(server.shutdown(), () => {}) }
 }

@@ -152,6 +152,9 @@ export function signedAssertion(options: SignedAssertionOptions): Identify {
       const identity = toIdentityOf(claims)
       return toIdentity ? await toIdentity(claims, identity) : identity
     } catch (error) {
+      // its message quotes the token
+      if (error instanceof jose.errors.JOSENotSupported)
+        return refuse('it asks for an extension that there is none of')
       if (error instanceof jose.errors.JOSEError) return refuse(error.message)
       throw error
     }

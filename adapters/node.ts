@@ -62,10 +62,12 @@ function takeOver(response: HostResponse): ServerResponse {
   return response.raw
 }
 
-/** Reads a request's target: `//x` is a path, and no host. Null when it cannot be read; its host says nothing. */
-function readTarget({ originalUrl, url = '/' }: NodeRequest): URL | null {
-  const target = originalUrl ?? url
-  return URL.parse(target.startsWith('/') ? `http://localhost${target}` : target, 'http://localhost')
+/** The target as it came, whatever the host has mounted this under. */
+const targetOf = ({ originalUrl, url = '/' }: NodeRequest) => originalUrl ?? url
+
+/** Tells whether a target names a host of its own, and not to the letter that of the header: credentials count too. */
+function namesOtherHost(target: string, host: string | undefined): boolean {
+  return /^https?:/i.test(target) && /^https?:\/\/([^/?#]*)/i.exec(target)?.[1] !== host
 }
 
 /** Makes a Request of what has been read already, so that it is refused as such. */
@@ -94,22 +96,19 @@ export function toNodeHandler(gate: Pairgate): NodeHandler {
   }, LISTENER)
   return (request, response, next) => {
     const incoming = rawRequest(request)
-    const target = readTarget(incoming)
-    const url = incoming.originalUrl ?? incoming.url ?? '/'
-    const isDotted = hasDotSegments(url)
-    // what a proxy asks at /authz/ext ends in a path of its client's: no page of the host may answer for it
-    const isClimbing = isDotted && url.includes('/authz/')
-    if (next && !isClimbing && !(target && gate.handles({ url: target.href }))) {
+    const url = targetOf(incoming)
+    if (next && !gate.handles({ url })) {
       next()
       return
     }
     const outgoing = takeOver(response)
-    if (isDotted) {
+    // the listener resolves them
+    if (hasDotSegments(url)) {
       outgoing.writeHead(400).end('The path has dot segments')
       return
     }
     // with an absolute target the header does not count (RFC 9112 section 3.2.2)
-    if (/^https?:/i.test(url) && target && target.host !== incoming.headers.host) {
+    if (namesOtherHost(url, incoming.headers.host)) {
       outgoing.writeHead(421).end('The target and the header Host name different hosts')
       return
     }
@@ -125,9 +124,11 @@ export type GuardedRequest = IncomingMessage & {
   pairgate?: Authenticated
 }
 
-/** Sends an answer by what Node has for that. */
-async function send(outgoing: ServerResponse, answer: Response): Promise<void> {
-  outgoing.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text())
+/** Sends an answer by what Node has for that; not when the host has sent one meanwhile, such as that it took too long. */
+async function send(response: HostResponse, answer: Response): Promise<void> {
+  const text = await answer.text()
+  if (('hijack' in response ? response.raw : response).headersSent) return
+  takeOver(response).writeHead(answer.status, Object.fromEntries(answer.headers)).end(text)
 }
 
 /**
@@ -146,15 +147,14 @@ export function toNodeGuard(
   return (request, response, next) => {
     const incoming: GuardedRequest = rawRequest(request)
     const { remoteAddress } = incoming.socket
+    const check = async () => await guard.check(toRequest(incoming), { remoteAddress })
     const pass = (who: Authenticated) => {
       incoming.pairgate = who
       next()
     }
     const fail = (error: unknown) => next(error instanceof Error ? error : new Error(String(error)))
     // what the rest of the host throws is its own, and does not come back here
-    guard
-      .check(toRequest(incoming), { remoteAddress })
-      .then((who) => (who instanceof Response ? send(takeOver(response), who) : pass(who)), fail)
+    check().then((who) => (who instanceof Response ? send(response, who) : pass(who)), fail)
   }
 }
 
@@ -176,12 +176,19 @@ export function whoIs(request: HostRequest): Authenticated {
 export function toRequest(request: HostRequest): Request {
   const incoming = rawRequest(request)
   const { headers, method = 'GET' } = incoming
+  // HTTP/2 has the request line among them
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
-    [value].flat().map((one) => [name, one ?? ''] as [string, string]),
+    name.startsWith(':') ? [] : [value].flat().map((one): [string, string] => [name, one ?? '']),
   )
-  // the path alone matters, who asks is in the headers; and no Request can be a TRACE
-  const url = readTarget(incoming) ?? 'http://localhost/'
-  return new Request(url, { method: method === 'TRACE' ? 'GET' : method, headers: pairs })
+  // a path is all that it has of the target: a URL with credentials makes no Request, and no Request is a TRACE or CONNECT
+  const target = targetOf(incoming)
+  const { pathname = '/', search = '' } =
+    URL.parse(target.startsWith('/') ? `http://localhost${target}` : target) ?? {}
+  const isMethod = !['TRACE', 'TRACK', 'CONNECT'].includes(method)
+  return new Request(`http://localhost${pathname.startsWith('/') ? pathname : '/'}${search}`, {
+    method: isMethod ? method : 'GET',
+    headers: pairs,
+  })
 }
 
 /**

@@ -9,7 +9,7 @@ import { parseSigned } from 'hono/utils/cookie'
 import { sqlite } from '../adapters/sqlite.ts'
 import { createPairgate, type GuardVariables } from '../src/mod.ts'
 
-const SECRET = process.env.PAIRGATE_SECRET ?? 'only-for-this-example-only-for-this-example'
+const SECRET = process.env.PAIRGATE_SECRET ?? crypto.randomUUID()
 const ORIGIN = 'http://127.0.0.1:3000'
 
 /** The gateway. Its own login believes any name: it stands for whatever a real one has. */

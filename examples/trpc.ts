@@ -13,7 +13,7 @@ const ORIGIN = 'http://127.0.0.1:3000'
 
 const gate = createPairgate({
   baseUrl: `${ORIGIN}/auth`,
-  secrets: [process.env.PAIRGATE_SECRET ?? 'only-for-this-example-only-for-this-example'],
+  secrets: [process.env.PAIRGATE_SECRET ?? crypto.randomUUID()],
   database: sqlite(process.env.DATABASE_FILE ?? 'gateway.db'),
   clients: { mytool: { name: 'My Tool', scopes: ['read'] } },
   scopes: { read: 'Read your projects' },

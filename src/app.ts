@@ -7,6 +7,7 @@
 
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
 import { Hono } from 'hono/tiny'
+import { hasDotSegments } from './core/path.ts'
 import { addAuthz } from './endpoints/authz.ts'
 import { JWKS_PATH } from './endpoints/metadata.ts'
 import { addOAuthEndpoints } from './endpoints/oauth.ts'
@@ -180,6 +181,18 @@ function trpc(deps: Deps, ready: () => Promise<void>): Handler {
   }
 }
 
+/** Refuses what routers take for something else than it is. */
+function refuseTarget({ method, url, headers }: Request): Response | null {
+  // they look methods up in plain objects: `__proto__` would write to the prototype of all of them
+  if (method in Object.prototype) return new Response(null, { status: 501 })
+  // what Node's server hands on cannot be made a Request of (RFC 9110 section 4.2.4)
+  if (/^https?:\/\/[^/?#]*@/i.test(url)) return new Response('The target has credentials', { status: 400 })
+  // on Deno the URL is the header Host and then the target, both as they came
+  if (/[\s/\\?#@]/.test(headers.get('host') ?? ''))
+    return new Response('The header Host is no host', { status: 400 })
+  return hasDotSegments(url) ? new Response('The path has dot segments', { status: 400 }) : null
+}
+
 /**
  * Builds the application.
  *
@@ -215,11 +228,7 @@ export function createApp(
 
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)
-    // routers look methods up in plain objects: `__proto__` would write to the prototype of all of them
-    const isMethod = !(request.method in Object.prototype)
-    const response = isMethod
-      ? await app.fetch(request, { caller, peer })
-      : new Response(null, { status: 501 })
+    const response = refuseTarget(request) ?? (await app.fetch(request, { caller, peer }))
     for (const [name, value] of headers)
       if (name !== 'Cache-Control' || !response.headers.has(name)) response.headers.set(name, value)
     return response

@@ -1,7 +1,7 @@
 /** Checks the options, fills in the defaults, and makes of them what the rest of pairgate works with. @module */
 
 import * as v from 'valibot'
-import { readWebhookKeys, schema } from './config_schema.ts'
+import { guardSchema, readWebhookKeys, schema } from './config_schema.ts'
 import { type AddressRange, isLoopbackHost, isPublicHost, parseRange } from './core/address.ts'
 import type { Flow } from './core/grant.ts'
 import { PairgateError } from './errors.ts'
@@ -210,27 +210,38 @@ function explainIssue({ type, expected, received, message, path }: v.BaseIssue<u
   return mayBeSecret ? `must be ${expected}` : message
 }
 
+function parse<Schema extends typeof schema | typeof guardSchema>(
+  shape: Schema,
+  options: unknown,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(shape, options)
+  if (result.success) return result.output
+  const [issue] = result.issues
+  return refuse(`Option "${v.getDotPath(issue) ?? ''}" is wrong: ${explainIssue(issue)}`)
+}
+
+/**
+ * Checks what a guard takes: a misspelt option would let everybody through who has any credential.
+ *
+ * @throws {PairgateError} `ERR_PAIRGATE_OPTION`
+ */
+export function parseGuardOptions(options: unknown): v.InferOutput<typeof guardSchema> {
+  return parse(guardSchema, options)
+}
+
 /**
  * Checks options and fills in the defaults.
  *
  * @throws {PairgateError} `ERR_PAIRGATE_OPTION`, naming the option, what was wanted and what came.
  */
 export function parseOptions(options: PairgateOptions): Config {
-  const result = v.safeParse(schema, options)
-  if (!result.success) {
-    const [issue] = result.issues
-    refuse(`Option "${v.getDotPath(issue) ?? ''}" is wrong: ${explainIssue(issue)}`)
-  }
+  const output = parse(schema, options)
   for (const option of ['clients', 'scopes', 'resourceServers', 'policies'] as const)
     if (Array.isArray(options[option])) refuse(`Option "${option}" is wrong: must be an object, got a list`)
-  const {
-    clients: _clients,
-    trustedNetworks: networks,
-    trustedProxies,
-    scopes,
-    name,
-    ...checked
-  } = result.output
+    // valibot leaves out what could be taken for a part of every object
+    else if (Object.keys(options[option] ?? {}).length !== Object.keys(output[option]).length)
+      refuse(`Option "${option}" is wrong: nothing in it may be called "constructor" or "prototype"`)
+  const { clients: _clients, trustedNetworks: networks, trustedProxies, scopes, name, ...checked } = output
   const {
     database: _database,
     now: _now,
@@ -254,13 +265,11 @@ export function parseOptions(options: PairgateOptions): Config {
   // not quoted: a path may hold a secret
   if (new Set(webhooks.map(({ url }) => url)).size !== webhooks.length)
     refuse('Option "webhooks" names a URL twice')
-  if (result.output.clients[BUILT_IN_CLIENT]?.refresh)
+  if (output.clients[BUILT_IN_CLIENT]?.refresh)
     refuse(
       `Option "clients.${BUILT_IN_CLIENT}.refresh" must be false: the pairgate command does not refresh yet`,
     )
-  const clients = Object.entries(listClients(result.output)).map(([id, client]) =>
-    parseClient(id, client, result.output),
-  )
+  const clients = Object.entries(listClients(output)).map(([id, client]) => parseClient(id, client, output))
   return Object.freeze({
     ...rest,
     ...base,

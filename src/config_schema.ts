@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import { isLoopbackHost } from './core/address.ts'
+import type { GuardOptions } from './guard.ts'
 import type { AccessRequest, Identify, Log, PairgateEvent } from './options.ts'
 import type { Provider } from './providers.ts'
 import { EVENT_TYPES, type Store } from './store.ts'
@@ -77,6 +78,12 @@ const isLog = (value: unknown): value is Log =>
 const policySchema = v.strictObject({
   scopes: v.optional(v.array(scopeToken), []),
   audience: v.optional(text),
+})
+
+/** What a guard takes. */
+export const guardSchema = v.strictObject({
+  scopes: v.optional(v.array(scopeToken), []),
+  remoteAddress: v.optional(callback<NonNullable<GuardOptions['remoteAddress']>>()),
 })
 
 /** What `createPairgate` takes, checked and completed. */

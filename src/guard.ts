@@ -1,6 +1,7 @@
 /** Guards the host's own routes: only requests with a good credential go on. @module */
 
 import type { Context } from 'hono'
+import { parseGuardOptions } from './config.ts'
 import { deny } from './endpoints/challenge.ts'
 import { type Authenticated, summarizeVerified } from './flows/account.ts'
 import { authorizeAtHost } from './flows/authorization.ts'
@@ -45,13 +46,13 @@ export interface Guard {
 
 /** @param ready Resolves once the tables are there. */
 export function createGuard(deps: Deps, ready: () => Promise<void>, options: GuardOptions): Guard {
-  const { scopes = [] } = options
+  const { scopes, remoteAddress: findAddress } = parseGuardOptions(options)
   const check: Guard['check'] = async (request, { remoteAddress } = {}) => {
     const who = await authorizeAtHost(deps, ready, toCaller(deps, request, remoteAddress), scopes)
     return 'status' in who ? deny(request, who.status, scopes) : summarizeVerified(deps, who)
   }
   const middleware = async (context: GuardContext, next: () => Promise<void>) => {
-    const remoteAddress = options.remoteAddress?.(context as unknown as Context)
+    const remoteAddress = findAddress?.(context as unknown as Context)
     const who = await check(context.req.raw, { remoteAddress })
     if (who instanceof Response) return who
     context.set('pairgate', who)

@@ -3,6 +3,7 @@
 import { getLogger } from '@logtape/logtape'
 import { createApp } from './app.ts'
 import { optionWarnings, parseOptions } from './config.ts'
+import { hasDotSegments } from './core/path.ts'
 import { secretPattern } from './core/secret.ts'
 import { WELL_KNOWN } from './endpoints/metadata.ts'
 import { type Authenticated, authenticate, type CredentialSummary } from './flows/account.ts'
@@ -42,6 +43,8 @@ export interface Pairgate {
   /**
    * Makes middleware that lets only requests with a good Bearer credential through; others are answered 401 or 403, or 503
    * while the database is away.
+   *
+   * @throws {PairgateError} `ERR_PAIRGATE_OPTION` when an option is wrong.
    */
   guard(options?: GuardOptions): Guard
   /** What the operator can do about a person. */
@@ -153,7 +156,9 @@ export function createPairgate(options: PairgateOptions): Pairgate {
       // `//x` is a path, when it is no whole URL that comes
       const pathname = URL.parse(url.startsWith('/') ? config.origin + url : url)?.pathname ?? ''
       const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
-      return isBelow || pathname === WELL_KNOWN + basePath
+      // what a proxy asks at /authz/ext ends in a path of its client's: no page of the host may answer for it
+      const isClimbing = url.includes(`${basePath}/authz/`) && hasDotSegments(url)
+      return isBelow || isClimbing || pathname === WELL_KNOWN + basePath
     },
     guard: (options = {}) => createGuard(deps, ready, options),
     async authenticate(request, { scopes = [], remoteAddress } = {}) {

@@ -188,14 +188,33 @@ describe('ext', () => {
       })
   })
 
-  test('without policies all of it is the original path; the other dialects know of no policy then', async () => {
-    const t = createAuthzGate({ policies: undefined })
+  test('without policies all of it is the original path, and the log says what that means', async () => {
+    const warnings: string[] = []
+    const warn = (message: string) => void warnings.push(message)
+    const log = { debug() {}, info() {}, warn, error() {} }
+    const t = createAuthzGate({ policies: undefined, log })
     const key = await keyFor(t)
-    for (const path of ['ext', 'ext/', 'ext/files/1', 'ext/any/1', 'nginx', 'nginx/any', 'forward/any'])
+    for (const path of ['ext', 'ext/any', 'ext/any/write', 'nginx', 'nginx/any', 'forward/any'])
       expect([path, (await ask(t, path, key)).status]).toEqual([path, 200])
+    expect(warnings).toEqual([])
+    for (const path of ['ext/', 'ext/files/1', 'ext/write'])
+      expect([path, (await ask(t, path, key)).status]).toEqual([path, 200])
+    expect(warnings).toEqual([expect.stringContaining('any good credential goes on')])
+    expect((await ask(t, 'ext/files/1')).status).toBe(401)
     for (const path of ['nginx/write', 'forward/files/1', 'nginx/'])
       expect(await ask(t, path, key)).toMatchObject({ status: 403, error: 'unknown_policy' })
-    expect((await ask(t, 'ext/files/1')).status).toBe(401)
+  })
+
+  test('GW-03 a URL that came as it was written, as on Deno, climbs to no other policy', async () => {
+    const t = createAuthzGate()
+    const headers = bearer(await keyFor(t))
+    const asDeno = (url: string) =>
+      Object.defineProperty(new Request(BASE, { headers }), 'url', { value: url })
+    for (const path of ['/../any', '/%2e%2e/any', '/..\\any', '/../../../a']) {
+      const url = `${BASE}/authz/ext/write${path}`
+      expect([path, t.gate.handles({ url })]).toEqual([path, true])
+      expect([path, (await t.gate.fetch(asDeno(url))).status]).toEqual([path, 400])
+    }
   })
 })
 
@@ -321,6 +340,7 @@ describe('the option "policies"', () => {
     [{ write: { scopes: ['"'] } }, 'policies.write.scopes.0', 'scope token'],
     [{ write: { scopes: 'write' } }, 'policies.write.scopes', 'Array'],
     [{ write: { scope: ['write'] } }, 'policies.write.scope', 'no such option'],
+    [{ constructor: { scopes: ['write'] } }, 'policies', 'may be called "constructor"'],
     [{ write: { audience: '' } }, 'policies.write.audience', '1'],
     [{ write: null }, 'policies.write', 'Object'],
     [{ any: {} }, 'policies.any', 'for any good credential'],

@@ -160,6 +160,17 @@ describe.each([
   })
 })
 
+test('KEY-03 an option that there is none of is refused: it would leave a door open', () => {
+  const { gate } = createAuthzGate()
+  const refused = (options: unknown, what: string) =>
+    expect(() => gate.guard(options as never)).toThrow(expect.objectContaining({ message: what }))
+  refused({ scope: ['read'] }, 'Option "scope" is wrong: there is no such option')
+  refused({ scopes: 'read' }, 'Option "scopes" is wrong: Invalid type: Expected Array but received "read"')
+  refused({ scopes: ['a b'] }, 'Option "scopes.0" is wrong: must be an RFC 6749 scope token')
+  // `app.use(gate.guard)`
+  expect(() => (gate.guard as (...all: unknown[]) => unknown)(new Hono(), () => {})).toThrow('Option')
+})
+
 test('KEY-10 what the host is told holds no secret, nor a hash of one', async () => {
   const t = createAuthzGate()
   const key = await keyFor(t)

@@ -56,7 +56,7 @@ const RULES: readonly Rule[] = [
     may: /^(hono$|hono\/|src\/(core\/|flows\/|pages\/|endpoints\/|config|errors|hash|store))/,
   },
   { of: /^src\/app\.ts/, may: /^(hono$|hono\/|@trpc\/server\/adapters\/fetch$|src\/)/ },
-  { of: /^src\/guard\.ts/, may: /^(hono$|src\/(flows\/|endpoints\/challenge))/ },
+  { of: /^src\/guard\.ts/, may: /^(hono$|src\/(flows\/|config|endpoints\/challenge))/ },
   { of: /^src\/pairgate\.ts/, may: /^(@logtape\/logtape$|src\/)/ },
   { of: /^src\/mod\.ts/, may: /^src\// },
   {

@@ -114,6 +114,10 @@ describe('a signed assertion', () => {
     ['of a key that is not published', 'no applicable key', () => signWith(two, good())],
     ['of another key under a published name', 'verification failed', () => signWith(stranger, good())],
     ['that brings its own key', 'failed', () => signWith(stranger, good(), { jwk: two.jwk })],
+    [
+      ...(['that asks for an extension', 'it asks for an extension that there is none of'] as const),
+      () => `${btoa(JSON.stringify({ alg: 'ES256', crit: ['a\nb'], 'a\nb': 1 })).replace(/=+$/, '')}.e30.AA`,
+    ],
     ['that says where its keys are', 'failed', () => signWith(stranger, good(), { jku: `${jwksUrl}/mine` })],
     ['with another text than was signed', 'verification failed', tampered],
     ['of another issuer', 'unexpected "iss"', () => signWith(one, { ...good(), iss: `${ISSUER}/` })],

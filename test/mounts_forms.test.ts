@@ -300,15 +300,18 @@ describe('node:http', () => {
     const host = await listen((gate) => createServer(toNodeHandler(gate)))
     await expectStarts(host)
     for (const target of ['/', '//', '/authx', '/api/hello', 'http://[', '*', '//auth/device'])
-      expect([target, [400, 404].includes((await write(host, `GET ${target}`)).status)]).toEqual([
-        target,
-        true,
-      ])
+      expect([400, 404, 421], target).toContain((await write(host, `GET ${target}`)).status)
   })
 
   test('a target and a header Host that name different hosts are refused', async () => {
     const host = await listen(HOSTS['node:http'])
     expect((await write(host, 'GET http://evil.example/auth/device')).status).toBe(421)
+    const named = `127.0.0.1:${host.port}/auth/device`
+    for (const user of ['a:b@', 'a@', '@'])
+      expect((await write(host, `GET http://${user}${named}`)).status).toBe(421)
+    const hono = await listen(HOSTS.hono)
+    expect((await write(hono, `GET http://a:b@127.0.0.1:${hono.port}/auth/device`)).status).toBe(400)
+    expect([...host.errors, ...hono.errors]).toEqual([])
     expect((await write(host, `GET ${host.origin}/auth/device`)).status).toBe(303)
   })
 
@@ -328,7 +331,8 @@ describe('node:http', () => {
       const guard = toNodeGuard(gate.guard())
       return createServer((request, response) => guard(request, response, () => response.end('in')))
     })
-    for (const line of ['TRACE /', 'GET //', 'GET http://[', 'OPTIONS *', 'POST //x:99999999/']) {
+    const lines = ['TRACE /', 'GET //', 'GET http://[', 'OPTIONS *', 'POST //x:99999999/']
+    for (const line of [...lines, 'GET http://a:b@host.example/', 'GET file:///x']) {
       expect([line, (await write(host, line)).status]).toEqual([line, 401])
       const { status } = await write(host, line, [`Authorization: Bearer x`])
       expect([line, status]).toEqual([line, 401])

@@ -19,6 +19,7 @@ function readings(target: string): string[] {
   const steps: ((path: string) => string)[] = [
     decode,
     (path) => path.replaceAll('\\', '/'),
+    (path) => path.toLowerCase(),
     (path) => path.replaceAll(/;[^/]*/g, ''),
     (path) => path.replaceAll(/\/+/g, '/'),
     (path) => path.replace(/^https?:\/\/[^/]*/, ''),
@@ -128,6 +129,8 @@ describe.each(PROXIES)('%s', (name) => {
     for (const path of [
       '/%77rite',
       '/%77%72ite/x',
+      '/WRITE/x',
+      '/%57rite',
       '/write;x',
       '/write;x/y',
       '/writer',

@@ -10,7 +10,7 @@ import {
   type JSONWebKeySet,
   jwtVerify,
 } from 'jose'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createClient, loginWithDevice } from '../clients/mod.ts'
 import { ALICE, ask, bearer, createAuthzGate, createShakyGate, keyFor } from './support/authz.ts'
 import { callAs, postForm } from './support/credentials.ts'
@@ -171,6 +171,15 @@ describe('the key set', () => {
       expect(key.kid).toBe(await calculateJwkThumbprint(key))
     }
     expect(new Set(kidsOf({ keys })).size).toBe(3)
+  })
+
+  test('that cannot be made is not kept: a proxy would hand the failure on for an hour', async () => {
+    const t = createAuthzGate()
+    const broken = vi.spyOn(crypto.subtle, 'importKey').mockRejectedValueOnce(new Error('out of order'))
+    onTestFinished(() => broken.mockRestore())
+    const response = await t.fetch(JWKS)
+    expect([response.status, response.headers.get('cache-control')]).toEqual([500, 'no-store'])
+    expect((await readKeys(t)).keys).toHaveLength(3)
   })
 
   test('is where the metadata says, for anybody, under any Host, and may be kept for an hour', async () => {

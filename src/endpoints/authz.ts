@@ -58,13 +58,15 @@ async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name
 
 /**
  * Finds the policy in the path. Envoy appends the path of the original request to its prefix, so what comes after the
- * policy is not ours; as long as there are no policies, all of it is.
+ * policy is not ours; as long as there are no policies, all of it may be that path.
  */
 function policyName(deps: Deps, dialect: Dialect, rest: string): string {
   if (rest === '') return ANY_POLICY
   const [name = '', ...more] = rest.slice(1).split('/')
-  if (dialect === 'ext') return deps.config.policies.size === 1 ? ANY_POLICY : name
-  return more.length === 0 ? name : rest
+  if (dialect !== 'ext') return more.length === 0 ? name : rest
+  if (name === ANY_POLICY || deps.config.policies.size > 1) return name
+  warnHourly(deps, 'A proxy asks at /authz/ext, and there are no policies: any good credential goes on')
+  return ANY_POLICY
 }
 
 function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: string): Handler {

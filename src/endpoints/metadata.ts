@@ -45,7 +45,9 @@ export function metadata(deps: Deps): Handler {
 /** The keys that verify assertions, as a JWK Set (RFC 7517 section 5). Nobody's secret, so it may be cached. */
 export function jwks(deps: Deps): Handler {
   return async (c) => {
+    const keys = await deps.signer.keys(deps.now())
+    // not before there are any: a failure must not be kept for an hour
     c.header('Cache-Control', `public, max-age=${JWKS_SECONDS}`)
-    return c.json({ keys: await deps.signer.keys(deps.now()) })
+    return c.json({ keys })
   }
 }

@@ -94,8 +94,8 @@ const paths: readonly Mutant[] = [
   {
     id: 'GW-03',
     file: 'docs/gateways/haproxy.md',
-    from: 'path,url_dec -m beg /write',
-    to: 'path -m beg /write',
+    from: 'path,url_dec -m beg -i /write',
+    to: 'path -m beg -i /write',
     test: 'test/proxies_paths.test.ts',
     title: 'haproxy\\W+GW-03 a path that is only written oddly',
   },
