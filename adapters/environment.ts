@@ -1,14 +1,7 @@
 /** Environment variables that mean the same everywhere, on Workers too, become options. Nothing here touches files. @module */
 
-import {
-  github,
-  google,
-  isLoopbackHost,
-  oidc,
-  PairgateError,
-  type PairgateOptions,
-  type Provider,
-} from '../src/mod.ts'
+import { isLoopbackHost } from '../src/internal.ts'
+import { github, google, oidc, PairgateError, type PairgateOptions, type Provider } from '../src/mod.ts'
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>

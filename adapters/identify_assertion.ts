@@ -1,7 +1,8 @@
 /** Who is signed in, by a JWT that an identity-aware proxy adds to each request. @module */
 
 import type { JWTVerifyGetKey } from 'jose'
-import { type Identify, type Identity, isLoopbackHost, PairgateError } from '../src/mod.ts'
+import { isLoopbackHost } from '../src/internal.ts'
+import { type Identify, type Identity, PairgateError } from '../src/mod.ts'
 import {
   checkFunction,
   checkHeaderName,

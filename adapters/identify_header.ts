@@ -1,6 +1,7 @@
 /** Who is signed in, by a plain header of a gateway that proves itself by a secret and by its address. @module */
 
-import { type Identify, isInRanges, parseRange, sameSecret } from '../src/mod.ts'
+import { isInRanges, parseRange, sameSecret } from '../src/internal.ts'
+import type { Identify } from '../src/mod.ts'
 import { checkHeaderName, checkKeys, checkText, refuseOption, refuseWith } from './identify_options.ts'
 
 /** Which headers are believed, and from whom. */

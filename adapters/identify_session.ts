@@ -1,6 +1,7 @@
 /** Who is signed in, by the session of Better Auth or Auth.js in the same process. Neither is imported. @module */
 
-import { type Identify, type IdentifyInfo, type Identity, isLoopbackHost, PairgateError } from '../src/mod.ts'
+import { isLoopbackHost } from '../src/internal.ts'
+import { type Identify, type IdentifyInfo, type Identity, PairgateError } from '../src/mod.ts'
 import {
   checkFunction,
   checkKeys,

@@ -3,7 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { type Authenticated, type Guard, hasDotSegments, type Pairgate } from '../src/mod.ts'
+import { hasDotSegments } from '../src/internal.ts'
+import type { Authenticated, Guard, Pairgate } from '../src/mod.ts'
 import { endInTime, type Listening } from './standalone.ts'
 
 /** A slow or silent client is cut off: milliseconds for the headers, and for the whole request. */

@@ -1,12 +1,9 @@
 /** pairgate: gives a gateway that already knows its users a login for command-line apps. @module */
 
-export { isInRanges, isLoopbackHost, parseRange } from './core/address.ts'
-export { hasDotSegments } from './core/path.ts'
 export { PairgateError, type PairgateErrorCode } from './errors.ts'
 export type { Authenticated, CredentialSummary } from './flows/account.ts'
 export type { EventFilter, EventPage } from './flows/events.ts'
 export type { Guard, GuardContext, GuardOptions, GuardVariables } from './guard.ts'
-export { sameSecret } from './hash.ts'
 export type * from './options.ts'
 export { createPairgate, type Pairgate } from './pairgate.ts'
 export {

@@ -58,10 +58,10 @@ const RULES: readonly Rule[] = [
   { of: /^src\/app\.ts/, may: /^(hono$|hono\/|@trpc\/server\/adapters\/fetch$|src\/)/ },
   { of: /^src\/guard\.ts/, may: /^(hono$|src\/(flows\/|config|endpoints\/challenge))/ },
   { of: /^src\/pairgate\.ts/, may: /^(@logtape\/logtape$|src\/)/ },
-  { of: /^src\/mod\.ts/, may: /^src\// },
+  { of: /^src\/(mod|internal)\.ts/, may: /^src\// },
   {
     of: /^adapters\//,
-    may: /^(node:|kysely|mysql2\/promise$|cloudflare:workers$|@hono\/node-server|jose$|adapters\/|src\/mod\.ts)/,
+    may: /^(node:|kysely|mysql2\/promise$|cloudflare:workers$|@hono\/node-server|jose$|adapters\/|src\/(mod|internal)\.ts)/,
   },
   { of: /^clients\//, may: /^(node:|@trpc\/client|open$|@optique\/|clients\/|package\.json$)/ },
 ]
