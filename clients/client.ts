@@ -128,11 +128,21 @@ export function toLoginError(error: unknown): LoginError {
   }
   if (!shape && response && response.status < 500) return notPairgate(response)
   const status = STATUS_OF[shape?.code ?? 0] ?? response?.status ?? 400
-  return statusError(status, message ?? '', { retryAfter: retryAfter(response) })
+  const words = shape ? (message ?? '') : `${saidOutside(meta)} (HTTP ${status})`
+  return statusError(status, words, { retryAfter: retryAfter(response) })
+}
+
+/** What an answer says that tRPC cannot read: pairgate's own JSON, as where it is mounted too late, or a proxy's page. */
+function saidOutside(meta: Record<string, unknown> | undefined): string {
+  const { error_description: words } = Object(meta?.responseJSON) as { error_description?: unknown }
+  return typeof words === 'string' ? words : 'The server is in trouble'
 }
 
 function notPairgate({ status }: Response): LoginError {
-  const why = status === 421 ? 'The server goes by another host name' : 'No pairgate answers at this address'
+  const why =
+    status === 421
+      ? 'The server goes by another host name, that of its base URL (127.0.0.1 and localhost are two)'
+      : 'No pairgate answers at this address, whose path counts too'
   return new LoginError('not_pairgate', `${why} (HTTP ${status})`)
 }
 

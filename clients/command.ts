@@ -80,6 +80,11 @@ const parser = or(
         ),
       ),
       server,
+      scope: optional(
+        option('--scope', string({ metavar: 'SCOPES' }), {
+          description: message`What the login is to be good for, as the gateway names it; separated by spaces.`,
+        }),
+      ),
       noBrowser: option('--no-browser', { description: message`Only print the link, do not open it.` }),
     }),
     { description: message`Sign in at a gateway, in a browser here or on any other device.` },
@@ -157,7 +162,7 @@ async function keep({ server, store }: Context, token: LoginToken): Promise<Stor
 
 async function login(
   context: Context,
-  options: { flow: LoginFlow | undefined; noBrowser: boolean },
+  options: { flow: LoginFlow | undefined; scope: string | undefined; noBrowser: boolean },
 ): Promise<number> {
   const { server, store, signal } = context
   // a damaged file shows here, before anybody signs in for nothing
@@ -166,11 +171,13 @@ async function login(
   const token = await loginOnScreen(createClient({ server }), {
     flow: chooseFlow(options.flow, browser),
     browser,
+    scope: options.scope,
     deviceName: deviceName(),
     signal,
   })
   const credential = await keep(context, token)
   say(`${mark('done')} Signed in as ${bold(person(credential))} at ${place(server)}`)
+  if (token.scope) say(`  Scope ${printable(token.scope)}`)
   say(`  Stored in ${store.place}`)
   say(`  Expires in ${duration(token.expires_in)}`)
   if (!previous) return EXIT.ok
@@ -198,6 +205,7 @@ async function status({ server, store, signal }: Context): Promise<number> {
   const lines = [
     `Signed in as ${person(who)} at ${place(server)}`,
     `  Kind     ${kind}`,
+    ...(who.scope ? [`  Scope    ${printable(who.scope)}`] : []),
     `  Expires  in ${duration(who.expires_in)} (${date(Date.now() + who.expires_in * 1000)})`,
     `  Stored   ${store.place}`,
   ]

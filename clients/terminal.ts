@@ -130,6 +130,8 @@ export interface OnScreen {
   readonly flow: LoginFlow
   /** Open the link too, beside showing it. */
   readonly browser: boolean
+  /** What to ask for, separated by spaces. */
+  readonly scope?: string | undefined
   readonly deviceName: string
   readonly signal: AbortSignal
 }

@@ -102,6 +102,16 @@ export function optionWarnings(config: Config): string[] {
   }
   if (config.seedCompat)
     warnings.push('Option "seedCompat" is on: weaker requests are served, see SECURITY.md')
+  // what a client may ask for, or a person give a key made by hand
+  const known = new Set([
+    ...config.scopes.keys(),
+    ...[...config.clients.values()].flatMap((one) => one.scopes),
+  ])
+  for (const [name, { scopes }] of config.policies)
+    for (const scope of scopes.filter((one) => !known.has(one)))
+      warnings.push(
+        `Option "policies.${name}" takes the scope ${scope}, which nobody can get: "scopes" and "clients" do not name it`,
+      )
   return warnings
 }
 
@@ -256,7 +266,7 @@ export function parseOptions(options: PairgateOptions): Config {
   if (rest.devSignIn && !base.isLoopback)
     refuse('Option "devSignIn" signs in any name: it is refused when "baseUrl" is not on loopback')
   if (rest.identify && (rest.signIn.length > 0 || rest.devSignIn))
-    refuse('Options "identify" and "signIn" exclude each other')
+    refuse(`Options "identify" and "${rest.devSignIn ? 'devSignIn' : 'signIn'}" exclude each other`)
   if (!rest.identify && rest.signIn.length === 0 && !rest.devSignIn) {
     refuse('Nobody could sign in: one of the options "identify", "signIn" or "devSignIn" is needed')
   }

@@ -34,7 +34,10 @@ const clientSchema = v.strictObject({
 })
 
 const callback = <T>() => v.custom<T>((value) => typeof value === 'function', 'must be a function')
-const secret = v.pipe(v.string('is not set'), v.minBytes(32, 'must have at least 32 bytes'))
+const secret = v.pipe(
+  v.string('it is not set, make one with openssl rand -base64 32'),
+  v.minBytes(32, 'must have at least 32 bytes, make one with openssl rand -base64 32'),
+)
 
 function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
@@ -62,7 +65,7 @@ export function readWebhookKeys(secret: string): Uint8Array[] | null {
 const webhookSchema = v.strictObject({
   url: v.pipe(v.string(), v.check(isSafeUrl, 'must be https, http is for loopback only')),
   secret: v.pipe(
-    v.string('is not set'),
+    v.string('it is not set'),
     v.check((text) => readWebhookKeys(text) !== null, 'must be whsec_ and base64 of 24 to 64 bytes'),
   ),
   events: v.optional(v.array(v.picklist(EVENT_TYPES)), EVENT_TYPES.slice()),

@@ -121,6 +121,19 @@ describe.each(DIALECTS)('%s', (dialect) => {
     expect(await ask(t, `${dialect}/both`)).toMatchObject({ status: 401, error: 'missing_token' })
   })
 
+  test('a policy that is not there is warned of by its name, once an hour', async () => {
+    const warnings: unknown[] = []
+    const log = { debug() {}, info() {}, error() {}, warn: (...line: unknown[]) => void warnings.push(line) }
+    const t = createAuthzGate({ log })
+    const text = 'A proxy asks for a policy that the option "policies" does not name'
+    for (const name of ['wrte', 'wrte', 'read']) await ask(t, `${dialect}/${name}x`)
+    expect(warnings).toEqual([[text, { policy: 'wrtex' }]])
+    t.advance(3600)
+    // nothing that somebody made up for the log
+    await ask(t, `${dialect}/x%0Ay`)
+    expect(warnings.slice(1)).toEqual([[text, { policy: 'no name of a policy' }]])
+  })
+
   test('GW-03 the query is never read: it neither names a policy nor leaves one out', async () => {
     const t = createAuthzGate()
     const key = await keyFor(t)

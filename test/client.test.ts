@@ -230,6 +230,30 @@ test('names what is wrong with the server', async () => {
   expect(toLoginError(await failure(api.session.whoami.query())).code).toBe('not_signed_in')
 })
 
+test('says what a server said that failed outside of tRPC, and nothing about tRPC', async () => {
+  const text = 'The body of this request was read before pairgate got it: mount pairgate before body parsers'
+  const json = { 'content-type': 'application/json' }
+  const answers = [
+    [
+      {
+        status: 500,
+        headers: json,
+        body: JSON.stringify({ error: 'server_error', error_description: text }),
+      },
+      text,
+    ],
+    [{ status: 500, headers: json, body: '{"error_description":7}' }, 'The server is in trouble'],
+    [
+      { status: 502, headers: { 'content-type': 'text/html' }, body: '<html></html>' },
+      'The server is in trouble',
+    ],
+  ] as const
+  for (const [answer, words] of answers) {
+    const error = await failure(loginWithDevice(scripted(answer), { onPrompt() {} }))
+    expect([error?.code, error?.message]).toEqual(['busy', `${words} (HTTP ${answer.status})`])
+  }
+})
+
 test('follows no redirect, which would take secrets along', async () => {
   const headers = { location: 'https://evil.example/' }
   const error = await failure(

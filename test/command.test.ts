@@ -31,7 +31,9 @@ let directory: string
 beforeAll(async () => {
   const port = await findFreePort()
   server = `http://127.0.0.1:${port}`
-  gate = createTestGate({ baseUrl: server, pollSeconds: 1, deviceCodeSeconds: 300 })
+  const clients = { 'pairgate-cli': { scopes: ['read'] } }
+  const scopes = { read: 'Read your projects' }
+  gate = createTestGate({ baseUrl: server, pollSeconds: 1, deviceCodeSeconds: 300, clients, scopes })
   ;({ close } = await serve(gate.gate, { hostname: '127.0.0.1', port }))
 })
 afterAll(async () => {
@@ -124,6 +126,17 @@ describe.each(['device', 'pair'] as const)('login --%s', (flow) => {
     expect((await whoami(token)).status).toBe(401)
     expect(stored()).toEqual({ version: 1, default: server, servers: {} })
     expect((await pairgate(['logout']).ended).code).toBe(0)
+  })
+
+  test('asks for scopes, and says what it got', async () => {
+    const { code, stderr, page } = await login(`--${flow}`, '--scope', 'read')
+    expect([code, page.includes('Read your projects')]).toEqual([0, true])
+    expect(stderr).toContain('\n  Scope read\n')
+    expect((await pairgate(['status']).ended).stdout).toContain('\n  Scope    read\n')
+    const unknown = await pairgate(['login', `--${flow}`, '--scope', 'write']).ended
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('invalid_scope')])
+    const bare = await login(`--${flow}`)
+    expect(bare.stderr).not.toContain('Scope')
   })
 
   test('ends with 2 when the person says no', async () => {

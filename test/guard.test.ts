@@ -122,7 +122,10 @@ describe.each([
       403,
       `${CHALLENGE}, error="insufficient_scope", scope="read write"`,
     ])
-    expect(await answer.json()).toMatchObject({ error: 'insufficient_scope' })
+    expect(await answer.json()).toEqual({
+      error: 'insufficient_scope',
+      error_description: 'The credential lacks a scope, this takes: read write',
+    })
     expect((await send('/read', bearer(key))).status).toBe(200)
     expect((await send('/both', bearer(await keyFor(t, ALICE, { scope: 'read write' })))).status).toBe(200)
   })

@@ -101,6 +101,19 @@ describe('logs', () => {
     expect(records.filter(({ level }) => level === 'warning')).toHaveLength(3)
   })
 
+  test('a policy with a scope that nobody can get is warned about at the start', () => {
+    const scopes = ['read', 'write', 'pairgate:manage', 'wrte']
+    createTestGate({
+      scopes: { read: 'Read' },
+      clients: { mytool: { scopes: ['write'] } },
+      policies: { all: { scopes } },
+    })
+    const warnings = records.filter(({ level }) => level === 'warning')
+    expect(warnings.map(({ rawMessage }) => rawMessage)).toEqual([
+      expect.stringContaining('"policies.all" takes the scope wrte'),
+    ])
+  })
+
   test('OPS-05 a limit that was hit is an event, once a minute', async () => {
     const t = createTestGate({ limits: { startPerMinute: 1 } })
     await startDevice(t)

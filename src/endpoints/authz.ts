@@ -42,7 +42,11 @@ async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name
   const { caller } = c.env
   const policy = deps.config.policies.get(name)
   if (!policy) {
-    warnHourly(deps, 'A proxy asks for a policy that the option "policies" does not name')
+    // whoever gets here without the proxy can write a path too
+    const asked = /^[\w-]{1,64}$/.test(name) ? name : 'no name of a policy'
+    warnHourly(deps, 'A proxy asks for a policy that the option "policies" does not name', {
+      policy: asked,
+    })
     return deny(caller.request, 'unknown_policy')
   }
   const { scopes, audience } = policy

@@ -12,7 +12,7 @@ export type Denial =
 
 const WORDS: Readonly<Record<Denial, { status: 401 | 403 | 500 | 503; text: string }>> = {
   not_signed_in: { status: 401, text: 'This takes a Bearer credential that is neither expired nor revoked' },
-  insufficient_scope: { status: 403, text: 'The credential lacks a scope that this takes' },
+  insufficient_scope: { status: 403, text: 'The credential lacks a scope, this takes' },
   unknown_policy: { status: 403, text: 'The proxy asks for a policy that there is none of' },
   temporarily_unavailable: { status: 503, text: 'Credentials cannot be checked now, try again' },
   server_error: { status: 500, text: 'Something went wrong, the log says what' },
@@ -35,9 +35,10 @@ export function deny(request: Request, denial: Denial, needed: readonly string[]
   const headers = new Headers({ 'Cache-Control': 'no-store', 'X-Pairgate-Error': error })
   if (status === 401) headers.set('WWW-Authenticate', bearerChallenge(request))
   if (status === 503) headers.set('Retry-After', '5')
-  if (denial === 'insufficient_scope') {
-    const scope = needed.join(' ')
-    headers.set('WWW-Authenticate', `Bearer realm="pairgate", error="insufficient_scope", scope="${scope}"`)
-  }
-  return Response.json({ error, error_description: text }, { status, headers })
+  const scope = needed.join(' ')
+  if (denial === 'insufficient_scope')
+    headers.set('WWW-Authenticate', `Bearer realm="pairgate", error="${error}", scope="${scope}"`)
+  // people see the body, and rarely the header
+  const error_description = denial === 'insufficient_scope' ? `${text}: ${scope}` : text
+  return Response.json({ error, error_description }, { status, headers })
 }

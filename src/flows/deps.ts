@@ -38,10 +38,14 @@ export interface Caller {
 const HOUR = 3_600_000
 
 /** Warns of what the operator should mend, once an hour and process. */
-export function warnHourly({ log, recent, now }: Deps, message: string): void {
+export function warnHourly(
+  { log, recent, now }: Deps,
+  message: string,
+  properties: Record<string, unknown> = {},
+): void {
   if (now() - (recent.last(message) ?? 0) < HOUR) return
   recent.note(message, now())
-  log.warn(message, {})
+  log.warn(message, properties)
 }
 
 /** Finds out who makes a request; `peer` is the address of the socket's other end. */
