@@ -136,7 +136,7 @@ function toIdentityOf({ iss, sub, name, email, email_verified, auth_time }: Asse
 export function signedAssertion(options: SignedAssertionOptions): Identify {
   const { header, jwksUrl, toIdentity, checks } = checkOptions(options)
   let getKey: JWTVerifyGetKey | undefined
-  return async (request, { log }) => {
+  const identify: Identify = async (request, { log }) => {
     const refuse = refuseWith(log, header)
     const token = request.headers.get(header)
     if (!token) return refuse('no assertion')
@@ -160,6 +160,8 @@ export function signedAssertion(options: SignedAssertionOptions): Identify {
       throw error
     }
   }
+  const [one, ...others] = checks.issuer
+  return others.length === 0 ? Object.assign(identify, { issuer: one }) : identify
 }
 
 /** An application behind Cloudflare Access. */
@@ -233,7 +235,7 @@ export function pomerium(options: PomeriumOptions): Identify {
   if (pathname !== '/') refuseOption('url', 'must be an origin, without a path')
   checkFunction('toIdentity', toIdentity)
   const names = [hostname, `https://${hostname}/`]
-  return signedAssertion({
+  const identify = signedAssertion({
     ...rest,
     header: 'X-Pomerium-Jwt-Assertion',
     jwksUrl: `${origin}/.well-known/pomerium/jwks.json`,
@@ -245,4 +247,5 @@ export function pomerium(options: PomeriumOptions): Identify {
       return toIdentity ? toIdentity(claims, known) : known
     },
   })
+  return Object.assign(identify, { issuer: hostname })
 }

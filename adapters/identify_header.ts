@@ -103,7 +103,7 @@ function decode(value: string | null): string | undefined {
  */
 export function trustedHeader(options: TrustedHeaderOptions): Identify {
   const { names, all, secret, ranges, issuer } = checkOptions(options)
-  return ({ headers }, { remoteAddress, log }) => {
+  const identify: Identify = ({ headers }, { remoteAddress, log }) => {
     const refuse = refuseWith(log, names.user)
     const get = (name: string | undefined) => (name === undefined ? null : headers.get(name))
     const [user, email] = [get(names.user), get(names.email)]
@@ -124,4 +124,5 @@ export function trustedHeader(options: TrustedHeaderOptions): Identify {
       ...(issuer !== undefined && { issuer }),
     }
   }
+  return Object.assign(identify, { issuer })
 }

@@ -288,7 +288,9 @@ export function parseOptions(options: PairgateOptions): Config {
     scopes: new Map([...RESERVED_SCOPES, ...Object.entries(scopes)]),
     resourceServers: new Map(Object.entries(resourceServers).map(([id, server]) => [id, server.secret])),
     policies: parsePolicies(policies, base.baseUrl),
-    homeIssuer: rest.identify ? base.baseUrl : (rest.signIn[0]?.issuer ?? DEV_ISSUER),
+    homeIssuer: rest.identify
+      ? (rest.identify.issuer ?? base.baseUrl)
+      : (rest.signIn[0]?.issuer ?? DEV_ISSUER),
     webhooks: webhooks.map(parseWebhook),
     trustedProxies: parseRanges('trustedProxies', trustedProxies),
     trustedNetworks: networks ? parseRanges('trustedNetworks', networks) : null,

@@ -39,10 +39,11 @@ export interface IdentifyInfo extends RequestInfo {
 }
 
 /** Answers who is signed in at the gateway, from its own session; null when nobody is. */
-export type Identify = (
-  request: Request,
-  info: IdentifyInfo,
-) => Identity | null | undefined | Promise<Identity | null | undefined>
+export interface Identify {
+  (request: Request, info: IdentifyInfo): Identity | null | undefined | Promise<Identity | null | undefined>
+  /** Who vouches for its people, where that is one issuer and not the base URL. Backends are told their subjects as they are. */
+  readonly issuer?: string | undefined
+}
 
 /** A command-line app that may ask to be signed in. */
 export interface ClientOptions {

@@ -70,8 +70,9 @@ describe('a signed assertion', () => {
     const t = gateBehind()
     const claims = { name: 'Alice', email: 'alice@example.com' }
     const { access_token } = await loginAs(t, t.person(claims), flow)
-    const answered = await t.fetch('/secured', { headers: { authorization: `Bearer ${access_token}` } })
-    expect(await answered.text()).toContain('Alice')
+    const headers = { authorization: `Bearer ${access_token}` }
+    expect(await (await t.fetch('/secured', { headers })).text()).toContain('Alice')
+    expect((await t.fetch('/authz/forward', { headers })).headers.get('remote-user')).toBe('alice')
     expect(t.rows('SELECT issuer, subject, name, email FROM users')).toEqual([
       { issuer: ISSUER, subject: 'alice', ...claims },
     ])

@@ -42,6 +42,9 @@ describe('a trusted header', () => {
           ...{ name: 'Smith, Alice', email: 'alice@example.com' },
         },
       ])
+      // the one issuer of everybody: backends are told the subject as it is
+      const asked = await t.fetch('/authz/forward', { headers: bearer })
+      expect(asked.headers.get('remote-user')).toBe('alice')
     },
   )
 
