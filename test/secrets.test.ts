@@ -52,7 +52,7 @@ export default { ...${JSON.stringify(options)}, onEvent }`
 
 /** A table that fails each INSERT, for as long as it takes to see what an error says. */
 async function walkFailure({ post, notes: { handedOut } }: Walk): Promise<void> {
-  const database = new DatabaseSync(server.file)
+  const database = new DatabaseSync(server.file, { timeout: 5000 })
   try {
     database.exec("CREATE TRIGGER broken BEFORE INSERT ON grants BEGIN SELECT RAISE(ABORT, 'boom'); END")
     const secret = handedOut.get('key made by hand') ?? ''
