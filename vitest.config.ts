@@ -1,11 +1,14 @@
 /** Tests: `house` keeps the rules of the code base, `cluster` breaks a cluster, `main` is everything else. @module */
 
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 }
 
 export default defineConfig({
   test: {
+    // much of the time is spent waiting for servers of their own
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: ['default', './test/support/matrix_reporter.ts'],
     projects: [
       {
