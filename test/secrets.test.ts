@@ -119,6 +119,7 @@ beforeAll(async () => {
 }, 120_000)
 
 afterAll(async () => {
+  await server?.stop()
   server?.remove()
   await receiver?.close()
   rmSync(folder, { recursive: true, force: true })
