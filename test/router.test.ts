@@ -180,6 +180,12 @@ describe('hardening', () => {
     expect(text).not.toContain('stack')
   })
 
+  test('RPC-02 what there is no procedure for is told without a stack', async () => {
+    const text = await (await call(createTestGate(), 'device.nothing', {})).text()
+    expect(text).toContain('NOT_FOUND')
+    expect(text).not.toContain('stack')
+  })
+
   test('RPC-03 a batch holds ten calls at most, and limits count calls, not requests', async () => {
     const t = createTestGate({ limits: { startPerMinute: 5 } })
     const batch = (n: number) => {

@@ -9,7 +9,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import {
   createNotes,
   createWalk,
@@ -108,6 +108,15 @@ beforeAll(async () => {
   await walkFailure(walk)
   await walkEnds(walk, key, tokens[3]?.access_token ?? '')
   await walkMistakes(walk, alice)
+  const written = () => readFileSync(join(folder, 'events'), 'utf8').trim().split('\n').length
+  await vi.waitFor(
+    async () => {
+      // whoever comes gives the webhooks their turn
+      await walk.fetch('/readyz')
+      expect(receiver.events().length).toBeGreaterThanOrEqual(written())
+    },
+    { timeout: 30_000, interval: 100 },
+  )
   await server.stop()
   const files = readdirSync(dirname(server.file)).filter((name) => name.startsWith(basename(server.file)))
   left = {
