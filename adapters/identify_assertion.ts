@@ -1,7 +1,7 @@
 /** Who is signed in, by a JWT that an identity-aware proxy adds to each request. @module */
 
 import type { JWTVerifyGetKey } from 'jose'
-import { isLoopbackHost } from '../src/internal.ts'
+import { isProtected } from '../src/internal.ts'
 import { type Identify, type Identity, PairgateError } from '../src/mod.ts'
 import {
   checkFunction,
@@ -59,8 +59,7 @@ function checkTexts(option: string, value: unknown): string[] {
 function checkUrl(option: string, value: unknown): URL {
   const given = checkText(option, value)
   const url = URL.canParse(given) ? new URL(given) : refuseOption(option, 'must be an absolute URL')
-  const isSecure = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
-  if (!isSecure) refuseOption(option, 'must be https, http is for loopback only')
+  if (!isProtected(url)) refuseOption(option, 'must be https, http is for loopback only')
   if (url.username || url.password) refuseOption(option, 'must not carry a password')
   return url
 }

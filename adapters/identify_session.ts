@@ -1,6 +1,6 @@
 /** Who is signed in, by the session of Better Auth or Auth.js in the same process. Neither is imported. @module */
 
-import { isLoopbackHost } from '../src/internal.ts'
+import { isProtected } from '../src/internal.ts'
 import { type Identify, type IdentifyInfo, type Identity, PairgateError } from '../src/mod.ts'
 import {
   checkFunction,
@@ -126,9 +126,8 @@ const NO_USER_ID =
 
 function checkAuthUrl(url: unknown): string {
   if (typeof url !== 'string' || !URL.canParse(url)) return refuseOption('url', 'must be an absolute URL')
-  const { protocol, hostname, search, hash } = new URL(url)
-  const isSecure = protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname))
-  if (!isSecure || search || hash)
+  const parsed = new URL(url)
+  if (!isProtected(parsed) || parsed.search || parsed.hash)
     refuseOption('url', 'must be https, http is for loopback only, without query and fragment')
   return `${url.replace(/\/$/, '')}/session`
 }

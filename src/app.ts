@@ -133,16 +133,16 @@ function onError(deps: Deps): (error: Error, c: AppContext) => Response | Promis
 /** Paths that proxies, probes and services call with a Host of their own. */
 const ANY_HOST = ['/healthz', '/readyz', '/oauth/introspect', JWKS_PATH]
 
+/** Paths that are answered without the database. Proxies are told that it is away, each in its way. */
+const WITHOUT_TABLES = ['/healthz', JWKS_PATH]
+
 /** Whether a proxy asks about somebody else's request: any Host, any method, and no body to wait for. */
 const isAuthz = ({ config }: Deps, pathname: string) => pathname.startsWith(`${config.basePath}/authz/`)
 
 /** Sends a browser that came by another name to the right one; refuses everything else (RFC 9110 section 15.5.20). */
-function checkHost(deps: Deps, c: AppContext): Response | null {
+function checkHost(deps: Deps, c: AppContext, url: URL | null): Response | null {
   const { origin, basePath } = deps.config
-  if (!URL.canParse(c.req.url)) {
-    return c.json({ error: 'invalid_request', error_description: 'The request names no host' }, 400)
-  }
-  const url = new URL(c.req.url)
+  if (!url) return c.json({ error: 'invalid_request', error_description: 'The request names no host' }, 400)
   // frameworks that make up a URL of their own, as Next does, leave the header alone
   const hosts = [url.host, c.req.header('host')?.toLowerCase()]
   const isExempt = ANY_HOST.some((path) => url.pathname === basePath + path) || isAuthz(deps, url.pathname)
@@ -209,12 +209,11 @@ export function createApp(
   app.onError(onError(deps))
   app.notFound((c) => failure(deps, c, MESSAGES.no_such_page, 'not_found'))
   app.use(async (c, next) => {
-    const { pathname } = new URL(c.req.url, deps.config.origin)
-    const refusal = (isAuthz(deps, pathname) ? null : await takeBody(deps, c)) ?? checkHost(deps, c)
+    const url = URL.parse(c.req.url)
+    const isAsked = isAuthz(deps, url?.pathname ?? '')
+    const refusal = (isAsked ? null : await takeBody(deps, c)) ?? checkHost(deps, c, url)
     if (refusal) return refusal
-    const isReadyLater =
-      isAuthz(deps, pathname) || [`${basePath}/healthz`, basePath + JWKS_PATH].includes(pathname)
-    if (!isReadyLater) await ready()
+    if (!isAsked && !WITHOUT_TABLES.some((path) => url?.pathname === basePath + path)) await ready()
     return await next()
   })
   const add = (path: string, methods: Methods) => route(deps, app, basePath + path, methods, wrongMethod)

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot'
 import { guardSchema, readWebhookKeys, schema } from './config_schema.ts'
-import { type AddressRange, isLoopbackHost, isPublicHost, parseRange } from './core/address.ts'
+import { type AddressRange, isLoopbackHost, isProtected, isPublicHost, parseRange } from './core/address.ts'
 import type { Flow } from './core/grant.ts'
 import { PairgateError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
@@ -148,7 +148,7 @@ function parseBaseUrl(
     : refuse(`Option "baseUrl" must be an absolute URL, got "${baseUrl}"`)
   const isLoopback = isLoopbackHost(url.hostname)
   const isSecure = url.protocol === 'https:'
-  if (!isSecure && !(url.protocol === 'http:' && isLoopback)) {
+  if (!isProtected(url)) {
     refuse(`Option "baseUrl" must be https, http is for loopback only, got "${baseUrl}"`)
   }
   if (url.search || url.hash || url.username || url.password) {

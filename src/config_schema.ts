@@ -1,7 +1,7 @@
 /** The shape of the options: type, range and default of each. @module */
 
 import * as v from 'valibot'
-import { isLoopbackHost } from './core/address.ts'
+import { isProtected } from './core/address.ts'
 import type { GuardOptions } from './guard.ts'
 import type { AccessRequest, Identify, Log, PairgateEvent } from './options.ts'
 import type { Provider } from './providers.ts'
@@ -41,10 +41,8 @@ const secret = v.pipe(
 
 function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password } = new URL(text)
-  return (
-    (protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname))) && !username && !password
-  )
+  const url = new URL(text)
+  return isProtected(url) && !url.username && !url.password
 }
 
 /** The keys of a webhook's secret (Standard Webhooks); null when it is none. */

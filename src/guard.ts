@@ -4,7 +4,7 @@ import type { Context } from 'hono'
 import { parseGuardOptions } from './config.ts'
 import { deny } from './endpoints/challenge.ts'
 import { type Authenticated, summarizeVerified } from './flows/account.ts'
-import { authorizeAtHost } from './flows/authorization.ts'
+import { authorizeAtDoor } from './flows/authorization.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import type { RequestInfo } from './options.ts'
 
@@ -48,7 +48,7 @@ export interface Guard {
 export function createGuard(deps: Deps, ready: () => Promise<void>, options: GuardOptions): Guard {
   const { scopes, remoteAddress: findAddress } = parseGuardOptions(options)
   const check: Guard['check'] = async (request, { remoteAddress } = {}) => {
-    const who = await authorizeAtHost(deps, ready, toCaller(deps, request, remoteAddress), scopes)
+    const who = await authorizeAtDoor(deps, ready, toCaller(deps, request, remoteAddress), scopes)
     return 'status' in who ? deny(request, who.status, scopes) : summarizeVerified(deps, who)
   }
   const middleware = async (context: GuardContext, next: () => Promise<void>) => {

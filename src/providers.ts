@@ -1,6 +1,6 @@
 /** Sign-in through somebody else: any OpenID Connect issuer, Google, GitHub. @module */
 
-import { isLoopbackHost } from './core/address.ts'
+import { isProtected } from './core/address.ts'
 import { PairgateError } from './errors.ts'
 import type { ClientAuth, Configuration, CustomFetch } from './openid.ts'
 
@@ -102,8 +102,7 @@ function fail(message: string, cause?: unknown): never {
 
 function parseUrl(option: string, value: string): URL {
   const url = URL.canParse(value) ? new URL(value) : refuse(`Option "${option}" must be an absolute URL`)
-  const isSecure = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
-  if (!isSecure) refuse(`Option "${option}" must be https, http is for loopback only`)
+  if (!isProtected(url)) refuse(`Option "${option}" must be https, http is for loopback only`)
   // openid-client fetches a well-known URL as it is, and then compares no issuer
   const isPlain = url.href === url.origin + url.pathname && !url.pathname.includes('/.well-known/')
   if (!isPlain) refuse(`Option "${option}" must not carry "/.well-known/", a query, a fragment or a password`)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { Miniflare, NoOpLog } from 'miniflare'
 import { expect, onTestFinished, test } from 'vitest'
-import { COMPATIBILITY_DATE } from '../examples/workers/bundle.ts'
+import { COMPATIBILITY_DATE, FOR_WORKERD } from '../examples/workers/bundle.ts'
 import { makeKey, seconds, signWith } from './support/identify.ts'
 
 /** A Worker that answers with the identity, or with what went wrong. */
@@ -40,14 +40,8 @@ test('GW-02 on Workers: good and bad tokens, also at once, and after the keys we
   const jwksUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   const { outputFiles } = await build({
     stdin: { contents: worker(jwksUrl), resolveDir: import.meta.dirname },
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2024',
-    conditions: ['workerd', 'worker', 'import'],
+    ...FOR_WORKERD,
     external: ['node:*', 'cloudflare:*'],
-    jsx: 'automatic',
-    jsxImportSource: 'hono/jsx',
   })
   const miniflare = new Miniflare({
     modules: true,

@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 import { Miniflare, NoOpLog } from 'miniflare'
 import { afterEach, describe, expect, test } from 'vitest'
 import { d1 } from '../adapters/d1.ts'
-import { COMPATIBILITY_DATE } from '../examples/workers/bundle.ts'
+import { COMPATIBILITY_DATE, FOR_WORKERD } from '../examples/workers/bundle.ts'
 import { SECRET } from './support/gate.ts'
 import { tokenAt } from './support/hosts.ts'
 import { demand } from './support/matrix.ts'
@@ -128,16 +128,7 @@ test('GW-04 KEY-03 workers.md: the page’s own Worker signs in, guards, and lea
     .replace('identify: (request) => currentUser(request)', `devSignIn: true, ${CLIENTS}`)
   const { outputFiles } = await build({
     stdin: { contents: main, resolveDir: join(ROOT, 'examples'), loader: 'ts' },
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'neutral',
-    mainFields: ['module', 'main'],
-    conditions: ['workerd', 'worker', 'import'],
-    external: ['cloudflare:*'],
-    jsx: 'automatic',
-    jsxImportSource: 'hono/jsx',
-    logLevel: 'silent',
+    ...FOR_WORKERD,
   })
   const miniflare = new Miniflare({
     modules: true,

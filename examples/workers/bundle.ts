@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { build, type Metafile } from 'esbuild'
+import { type BuildOptions, build, type Metafile } from 'esbuild'
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -26,6 +26,21 @@ function entry(configFile: string | null): string {
     export default createWorker(() => options ?? named)`
 }
 
+/** How code is bundled into one module for workerd, and kept in memory. */
+export const FOR_WORKERD = {
+  bundle: true,
+  write: false,
+  format: 'esm',
+  platform: 'neutral',
+  target: 'es2024',
+  mainFields: ['module', 'main'],
+  conditions: ['workerd', 'worker', 'import'],
+  external: ['cloudflare:*'],
+  jsx: 'automatic',
+  jsxImportSource: 'hono/jsx',
+  logLevel: 'silent',
+} satisfies BuildOptions
+
 /**
  * Bundles `worker.ts`.
  *
@@ -34,19 +49,9 @@ function entry(configFile: string | null): string {
 export async function bundleWorker(options: { configFile: string | null; minify: boolean }): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     stdin: { contents: entry(options.configFile), resolveDir: here('.') },
-    bundle: true,
-    write: false,
+    ...FOR_WORKERD,
     metafile: true,
     minify: options.minify,
-    format: 'esm',
-    platform: 'neutral',
-    target: 'es2024',
-    mainFields: ['module', 'main'],
-    conditions: ['workerd', 'worker', 'import'],
-    external: ['cloudflare:*'],
-    jsx: 'automatic',
-    jsxImportSource: 'hono/jsx',
-    logLevel: 'silent',
   })
   return { code: outputFiles[0]?.text ?? '', metafile }
 }

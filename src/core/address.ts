@@ -77,6 +77,11 @@ export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 
+/** Tells whether what goes to a URL is protected on its way: by https, or because it does not leave this machine. */
+export function isProtected({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname))
+}
+
 /** Names that only private networks resolve (RFC 6762, 6761, 8375 and custom). */
 const PRIVATE_NAME = /(^[^.]+|\.(local|localhost|internal|intranet|lan|test|home\.arpa))$/
 

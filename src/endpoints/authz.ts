@@ -10,8 +10,7 @@
 import type { Hono } from 'hono'
 import { ANY_POLICY } from '../config.ts'
 import { identityHeaders } from '../core/identity_headers.ts'
-import { isUnavailable } from '../errors.ts'
-import { authorize, createAssertion } from '../flows/authorization.ts'
+import { authorizeAtDoor, createAssertion } from '../flows/authorization.ts'
 import { type Deps, warnHourly } from '../flows/deps.ts'
 import { deny } from './challenge.ts'
 import type { AppContext, AppEnv, Handler } from './route.ts'
@@ -50,8 +49,7 @@ async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name
     return deny(caller.request, 'unknown_policy')
   }
   const { scopes, audience } = policy
-  await ready()
-  const who = await authorize(deps, caller, scopes)
+  const who = await authorizeAtDoor(deps, ready, caller, scopes)
   if ('status' in who) return deny(caller.request, who.status, scopes)
   const { user, credential } = who
   const assertion = await createAssertion(deps, who, audience)
@@ -80,7 +78,7 @@ function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: s
     const name = policyName(deps, dialect, new URL(request.url).pathname.slice(prefix.length))
     const answer = await judge(deps, ready, c, name).catch((error: unknown) => {
       deps.log.error('A request of a proxy failed', { request_id: requestId, error })
-      return deny(request, isUnavailable(error) ? 'temporarily_unavailable' : 'server_error')
+      return deny(request, 'server_error')
     })
     const properties = { method: request.method, path: prefix, status: answer.status, request_id: requestId }
     deps.log.debug('request', { ...properties, milliseconds: deps.now() - startedAt })

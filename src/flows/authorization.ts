@@ -26,11 +26,11 @@ export async function authorize(
 }
 
 /**
- * The same for a door of the host's: that the database is away is an answer too, and logged.
+ * The same at a door, of the host's or of a proxy's: that the database is away is an answer too, and logged.
  *
  * @param ready Resolves once the tables are there.
  */
-export async function authorizeAtHost(
+export async function authorizeAtDoor(
   deps: Deps,
   ready: () => Promise<void>,
   caller: Caller,

@@ -13,8 +13,8 @@ const policies: readonly Mutant[] = [
   {
     id: 'GW-03',
     file: 'src/endpoints/authz.ts',
-    from: 'await authorize(deps, caller, scopes)',
-    to: 'await authorize(deps, caller, scopes.slice(0, 1))',
+    from: 'await authorizeAtDoor(deps, ready, caller, scopes)',
+    to: 'await authorizeAtDoor(deps, ready, caller, scopes.slice(0, 1))',
     test: 'test/authz.test.ts',
   },
   {

@@ -326,7 +326,7 @@ const upstream: readonly Mutant[] = [
   {
     id: 'UP-04',
     file: 'src/providers.ts',
-    from: 'if (!isSecure) refuse(',
+    from: 'if (!isProtected(url)) refuse(',
     to: 'if (!url) refuse(',
     test: 'test/providers.test.ts',
     title: 'UP-04 only what',
