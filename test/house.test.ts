@@ -149,7 +149,7 @@ describe('package', () => {
 
   test('OPS-07 at most ten direct server dependencies, above the floors of their advisories', () => {
     const { dependencies } = json('package.json')
-    const ofClient = /^(@trpc\/client|open|@optique\/.*)$/
+    const ofClient = /^(@trpc\/client|open|uqr|@optique\/.*)$/
     expect(Object.keys(dependencies).filter((name) => !ofClient.test(name)).length).toBeLessThanOrEqual(10)
     const floors = { hono: [4, 12, 25], kysely: [0, 28, 17], '@trpc/server': [11, 8, 0] }
     for (const [name, floor] of Object.entries(floors)) {
