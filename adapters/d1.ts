@@ -6,7 +6,7 @@
  */
 
 import type { Store } from '../src/mod.ts'
-import { STATEMENTS, STEPS } from './d1_sql.ts'
+import { NOTE_STEP, STATEMENTS, STEPS, STEPS_TABLE } from './d1_sql.ts'
 import { bindValues, type Execute, type SqlDialect } from './sql_run.ts'
 import { sqlStore } from './sql_store.ts'
 
@@ -65,8 +65,13 @@ export function d1(database: D1Database): Store {
       steps: Object.keys(STEPS),
       async migrate(done) {
         const missing = Object.entries(STEPS).filter(([name]) => !done.includes(name))
+        const prepare = (text: string) => database.prepare(text)
+        const steps = missing.flatMap(([name, texts]) => [
+          ...texts.map(prepare),
+          prepare(NOTE_STEP).bind(name),
+        ])
         // together, so that a step is done with its tables, or not at all
-        await database.batch(missing.flatMap(([, texts]) => texts.map((text) => database.prepare(text))))
+        await database.batch([prepare(STEPS_TABLE), ...steps])
       },
       close: async () => {},
     },

@@ -6,7 +6,7 @@ import type { StatementName } from './statements.ts'
 /** Every statement of statements.ts. */
 export const STATEMENTS: Record<StatementName, CompiledStatement> = {
   insertGrant: {
-    sql: 'insert into "grants" ("id", "flow", "client_id", "secret_hash", "user_code", "match_code", "scope", "device_name", "remote_address", "status", "poll_interval", "created_at", "expires_at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    sql: 'insert into "grants" ("id", "flow", "client_id", "secret_hash", "user_code", "match_code", "scope", "device_name", "remote_address", "status", "poll_interval", "loopback_port", "loopback_state", "created_at", "expires_at") values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     parameters: [
       'id',
       'flow',
@@ -19,6 +19,8 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
       'remote_address',
       'status',
       'poll_interval',
+      'loopback_port',
+      'loopback_state',
       'created_at',
       'expires_at',
     ],
@@ -36,17 +38,19 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     parameters: ['user_code'],
   },
   slowDown: {
-    sql: 'update "grants" set "poll_interval" = ? where "id" = ? and "status" = ? and "poll_interval" < ?',
-    parameters: ['interval', 'id', ['pending'], 'interval'],
+    sql: 'update "grants" set "poll_interval" = ? where "id" = ? and "status" != ? and "poll_interval" < ?',
+    parameters: ['interval', 'id', ['denied'], 'interval'],
   },
   decideGrant: {
-    sql: 'update "grants" set "status" = ?, "user_id" = ?, "scope" = ?, "tenant" = ?, "decided_address" = ?, "decided_at" = ? where "id" = ? and "status" = ? and "expires_at" > ?',
+    sql: 'update "grants" set "status" = ?, "user_id" = ?, "scope" = ?, "tenant" = ?, "decided_address" = ?, "code_hash" = ?, "expires_at" = ?, "decided_at" = ? where "id" = ? and "status" = ? and "expires_at" > ?',
     parameters: [
       'status',
       'user_id',
       'scope',
       'tenant',
       'decided_address',
+      'code_hash',
+      'expires_at',
       'now',
       'grant_id',
       ['pending'],
@@ -58,7 +62,7 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     parameters: ['user_id', 'flow', ['approved'], 'now'],
   },
   redeemGrant: {
-    sql: 'insert into "credentials" ("id", "kind", "secret_hash", "hint", "name", "remote_address", "expires_at", "access_expires_at", "family_hash", "refresh_hash", "created_at", "last_used_at", "user_id", "grant_id", "client_id", "scope", "tenant", "approved_address") select ? as "id", ? as "kind", ? as "secret_hash", ? as "hint", ? as "name", ? as "remote_address", ? as "expires_at", ? as "access_expires_at", ? as "family_hash", ? as "refresh_hash", ? as "created_at", ? as "last_used_at", "users"."id" as "user_id", "grants"."id" as "grant_id", "grants"."client_id", "grants"."scope", "grants"."tenant", "grants"."decided_address" as "approved_address" from "grants" inner join "users" on "users"."id" = "grants"."user_id" where "grants"."secret_hash" = ? and "grants"."client_id" = ? and "grants"."flow" = ? and "grants"."status" = ? and "grants"."expires_at" > ? and "users"."disabled_at" is null and (select count(*) as "n" from "credentials" as "live" where "live"."user_id" = "users"."id" and ("live"."kind" = ? and "live"."revoked_at" is null and "live"."expires_at" > ?) and ("live"."grant_id" is null or "live"."grant_id" != "grants"."id")) < ?',
+    sql: 'insert into "credentials" ("id", "kind", "secret_hash", "hint", "name", "remote_address", "expires_at", "access_expires_at", "family_hash", "refresh_hash", "created_at", "last_used_at", "user_id", "grant_id", "client_id", "scope", "tenant", "approved_address") select ? as "id", ? as "kind", ? as "secret_hash", ? as "hint", ? as "name", ? as "remote_address", ? as "expires_at", ? as "access_expires_at", ? as "family_hash", ? as "refresh_hash", ? as "created_at", ? as "last_used_at", "users"."id" as "user_id", "grants"."id" as "grant_id", "grants"."client_id", "grants"."scope", "grants"."tenant", "grants"."decided_address" as "approved_address" from "grants" inner join "users" on "users"."id" = "grants"."user_id" where "grants"."secret_hash" = ? and coalesce("grants"."code_hash", ?) = ? and "grants"."client_id" = ? and "grants"."flow" = ? and "grants"."status" = ? and "grants"."expires_at" > ? and "users"."disabled_at" is null and (select count(*) as "n" from "credentials" as "live" where "live"."user_id" = "users"."id" and ("live"."kind" = ? and "live"."revoked_at" is null and "live"."expires_at" > ?) and ("live"."grant_id" is null or "live"."grant_id" != "grants"."id")) < ?',
     parameters: [
       'id',
       'kind',
@@ -73,6 +77,8 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
       'now',
       'now',
       'grant_secret_hash',
+      [''],
+      'code_hash',
       'client_id',
       'flow',
       ['approved'],
@@ -316,10 +322,17 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
   },
 }
 
+/** Makes the table that notes which steps were done. */
+export const STEPS_TABLE: string =
+  'create table if not exists "pairgate_migrations" ("name" varchar(255) not null primary key, "timestamp" varchar(255) not null)'
+
+/** Notes that the step of this name was done. */
+export const NOTE_STEP: string =
+  'insert or ignore into "pairgate_migrations" ("name", "timestamp") values (?, strftime(\'%Y-%m-%dT%H:%M:%fZ\', \'now\'))'
+
 /** Every step of migrations.ts. */
 export const STEPS: Record<string, readonly string[]> = {
   '0001_tables': [
-    'create table if not exists "pairgate_migrations" ("name" varchar(255) not null primary key, "timestamp" varchar(255) not null)',
     'create table if not exists "users" ("id" varchar(64) not null primary key, "issuer" varchar(255) not null, "subject" varchar(255) not null, "name" varchar(255), "email" varchar(255), "disabled_at" bigint, "created_at" bigint not null, "updated_at" bigint not null)',
     'create table if not exists "grants" ("id" varchar(64) not null primary key, "flow" varchar(8) not null, "client_id" varchar(128) not null, "secret_hash" varchar(64) not null unique, "user_code" varchar(16) unique, "match_code" varchar(32), "scope" varchar(1024) not null, "device_name" varchar(255), "remote_address" varchar(64), "status" varchar(8) not null, "user_id" varchar(64), "poll_interval" integer not null, "created_at" bigint not null, "expires_at" bigint not null, "decided_at" bigint)',
     'create index if not exists "grants_expires_at" on "grants" ("expires_at")',
@@ -330,10 +343,8 @@ export const STEPS: Record<string, readonly string[]> = {
     'create index if not exists "limits_bucket" on "limits" ("bucket")',
     'create table if not exists "events" ("id" varchar(64) not null primary key, "at" bigint not null, "type" varchar(32) not null, "user_id" varchar(64), "client_id" varchar(128), "grant_id" varchar(64), "credential_id" varchar(64), "remote_address" varchar(64), "request_id" varchar(64), "detail" varchar(255))',
     'create index if not exists "events_at" on "events" ("at")',
-    'insert or ignore into "pairgate_migrations" ("name", "timestamp") values (\'0001_tables\', strftime(\'%Y-%m-%dT%H:%M:%fZ\', \'now\'))',
   ],
   '0002_credentials': [
-    'create table if not exists "pairgate_migrations" ("name" varchar(255) not null primary key, "timestamp" varchar(255) not null)',
     'alter table "grants" add column "tenant" varchar(255)',
     'alter table "grants" add column "decided_address" varchar(64)',
     'alter table "credentials" add column "tenant" varchar(255)',
@@ -351,6 +362,10 @@ export const STEPS: Record<string, readonly string[]> = {
     'create index if not exists "events_user_id_at" on "events" ("user_id", "at")',
     'create table if not exists "deliveries" ("id" varchar(64) not null primary key, "event_id" varchar(64) not null, "endpoint" varchar(64) not null, "attempts" integer not null, "next_at" bigint not null, "created_at" bigint not null)',
     'create index if not exists "deliveries_next_at" on "deliveries" ("next_at")',
-    'insert or ignore into "pairgate_migrations" ("name", "timestamp") values (\'0002_credentials\', strftime(\'%Y-%m-%dT%H:%M:%fZ\', \'now\'))',
+  ],
+  '0003_loopback': [
+    'alter table "grants" add column "loopback_port" integer',
+    'alter table "grants" add column "loopback_state" varchar(128)',
+    'alter table "grants" add column "code_hash" varchar(64)',
   ],
 }

@@ -33,7 +33,7 @@ function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMe
       )
       if (isClash) return false
       const undecided = { user_id: null, tenant: null, decided_at: null, decided_address: null }
-      grants.set(grant.id, { ...grant, status: 'pending', ...undecided })
+      grants.set(grant.id, { ...grant, status: 'pending', ...undecided, code_hash: null })
       return true
     },
     async findGrant(key) {
@@ -44,7 +44,7 @@ function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMe
     },
     async slowDown(grantId, interval) {
       const grant = grants.get(grantId)
-      if (grant?.status !== 'pending' || grant.poll_interval >= interval) return
+      if (!grant || grant.status === 'denied' || grant.poll_interval >= interval) return
       grants.set(grantId, { ...grant, poll_interval: interval })
     },
     async decideGrant({ grant_id, now, ...decision }) {
@@ -60,7 +60,7 @@ function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMe
           grants.set(id, { ...grant, expires_at: grant.created_at })
       }
     },
-    async issueCredential({ credential, secret_hash, client_id, flow, max, now }) {
+    async issueCredential({ credential, secret_hash, code_hash, client_id, flow, max, now }) {
       const grant = find(
         grants,
         (g) => g.secret_hash === secret_hash && g.client_id === client_id && g.flow === flow,
@@ -68,6 +68,7 @@ function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMe
       const user = users.get(grant?.user_id ?? '')
       if (grant?.status !== 'approved' || grant.expires_at <= now || user?.disabled_at !== null)
         return 'refused'
+      if (grant.code_hash !== code_hash) return 'refused'
       const own = { user_id: user.id, grant_id: grant.id, secret_hash: credential.secret_hash }
       const other = taken(credentials, { ...credential, ...own })
       if (other) return other.secret_hash === own.secret_hash ? 'issued' : 'already_issued'

@@ -40,7 +40,7 @@ const unique: Modify = (column) => column.unique()
 const requiredUnique: Modify = (column) => column.notNull().unique()
 
 /** A type of column that later steps add. */
-type Added = `${'varchar' | 'varbinary'}(${number})` | 'bigint'
+type Added = `${'varchar' | 'varbinary'}(${number})` | 'bigint' | 'integer'
 
 const OUR_DATABASE: RawBuilder<string> = sql`database()`
 const MYSQL_TABLE = sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`
@@ -255,6 +255,12 @@ async function createDeliveries(db: Kysely<unknown>, engine: Engine): Promise<vo
   )
 }
 
+/** The delivery `loopback`: where the browser goes, and what it brings. */
+async function addLoopback(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  const { exact, add } = builder(db, engine)
+  await add('grants', { loopback_port: 'integer', loopback_state: exact(128), code_hash: exact(64) })
+}
+
 /** The table that notes which steps were done, as Kysely's migrator makes it. */
 export async function createMigrationsTable(db: Kysely<Tables>): Promise<void> {
   await db.schema
@@ -277,6 +283,11 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
     async up(db) {
       await extendLogins(db, engine)
       await createDeliveries(db, engine)
+    },
+  },
+  '0003_loopback': {
+    async up(db) {
+      await addLoopback(db, engine)
     },
   },
 })

@@ -60,10 +60,12 @@ function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMeth
       await change('slowDown', { id, interval })
     },
     async decideGrant(decision) {
-      const { grant_id, status, user_id, now } = decision
+      const { grant_id, status, user_id, code_hash, now } = decision
       return await update('decideGrant', decision, async () => {
         const [row] = await read('findGrantById', { id: grant_id })
-        return row?.status === status && row.user_id === user_id && row.decided_at === now
+        // the code tells two answers of one person in one moment apart
+        const isOwn = row?.status === status && row.user_id === user_id && row.code_hash === code_hash
+        return isOwn && row.decided_at === now
       })
     },
     async expireGrants(user_id, flow, now) {
@@ -72,7 +74,8 @@ function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMeth
     async issueCredential({ credential, secret_hash: grant_secret_hash, ...issue }) {
       // its secret exists in this process alone: to give up on an unknown outcome would lose the login
       const patient = { afterUnknown: 'persist' } as const
-      const added = await insert('redeemGrant', { ...credential, ...issue, grant_secret_hash }, patient)
+      const redemption = { ...credential, ...issue, grant_secret_hash, code_hash: issue.code_hash ?? '' }
+      const added = await insert('redeemGrant', redemption, patient)
       if (added !== null) return added ? 'issued' : 'refused'
       // taken by whom? if the row carries our own secret, an earlier try of this very statement had gone through
       const { secret_hash } = credential

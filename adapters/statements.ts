@@ -35,6 +35,7 @@ const grantStatements = {
         pick(grant, [
           ...(['id', 'flow', 'client_id', 'secret_hash', 'user_code', 'match_code', 'scope'] as const),
           ...(['device_name', 'remote_address', 'status', 'poll_interval'] as const),
+          ...(['loopback_port', 'loopback_state'] as const),
           ...(['created_at', 'expires_at'] as const),
         ]),
       ),
@@ -53,14 +54,22 @@ const grantStatements = {
       .updateTable('grants')
       .set({ poll_interval: interval })
       .where('id', '=', id)
-      .where('status', '=', 'pending')
+      .where('status', '!=', 'denied')
       .where('poll_interval', '<', interval),
   ),
   decideGrant: define((db, values: Decision) =>
     db
       .updateTable('grants')
       .set({
-        ...pick(values, ['status', 'user_id', 'scope', 'tenant', 'decided_address']),
+        ...pick(values, [
+          'status',
+          'user_id',
+          'scope',
+          'tenant',
+          'decided_address',
+          'code_hash',
+          'expires_at',
+        ]),
         decided_at: values.now,
       })
       .where('id', '=', values.grant_id)

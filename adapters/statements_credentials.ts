@@ -29,9 +29,15 @@ const MORE = [
   ...(['tenant', 'approved_address'] as const),
 ]
 
-/** What redeems a grant; `grant_secret_hash` names the grant, `secret_hash` is the credential's. */
+/**
+ * What redeems a grant; `grant_secret_hash` names the grant, `secret_hash` is the credential's, `code_hash` is empty
+ * when no code was shown.
+ */
 type Redemption = Issue['credential'] &
-  Pick<Issue, 'client_id' | 'flow' | 'max' | 'now'> & { readonly grant_secret_hash: string }
+  Pick<Issue, 'client_id' | 'flow' | 'max' | 'now'> & {
+    readonly grant_secret_hash: string
+    readonly code_hash: string
+  }
 
 const given = <DB, T extends keyof DB>(
   eb: ExpressionBuilder<DB, T>,
@@ -94,6 +100,7 @@ const adding = {
               'grants.decided_address as approved_address',
             ])
             .where('grants.secret_hash', '=', values.grant_secret_hash)
+            .where((eb) => eb.fn.coalesce('grants.code_hash', eb.val('')), '=', values.code_hash)
             .where('grants.client_id', '=', values.client_id)
             .where('grants.flow', '=', values.flow)
             .where('grants.status', '=', 'approved')

@@ -21,9 +21,9 @@ import {
   mediaType,
   route,
 } from './endpoints/route.ts'
+import { contentSecurityPolicy } from './endpoints/security_policy.ts'
 import { isUnavailable } from './errors.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
-import { STYLE_HASH } from './pages/layout.tsx'
 import { MESSAGES, type Message } from './pages/message.tsx'
 import { errorHeaders } from './procedures.ts'
 import { createRouter } from './router.ts'
@@ -86,14 +86,7 @@ async function takeBody(deps: Deps, c: AppContext): Promise<Response | null> {
   return null
 }
 
-/** Chromium holds the redirect after a form against `form-action` too, so the gateway's sign-in is named there. */
-function contentSecurityPolicy({ config: { baseUrl, origin, signInUrl } }: Deps): string {
-  const signIn = signInUrl ? new URL(signInUrl(baseUrl), origin).origin : origin
-  const formAction = signIn === origin ? "'self'" : `'self' ${signIn}`
-  return `default-src 'none'; style-src ${STYLE_HASH}; form-action ${formAction}; frame-ancestors 'none'; base-uri 'none'`
-}
-
-/** The headers of every answer. */
+/** The headers of every answer, unless an endpoint says otherwise. */
 function protectiveHeaders(deps: Deps): [string, string][] {
   return Object.entries({
     'Cache-Control': 'no-store',
@@ -103,7 +96,7 @@ function protectiveHeaders(deps: Deps): [string, string][] {
     'X-Frame-Options': 'DENY',
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Cross-Origin-Resource-Policy': 'same-origin',
-    'Content-Security-Policy': contentSecurityPolicy(deps),
+    'Content-Security-Policy': contentSecurityPolicy(deps, null),
     ...(deps.config.isSecure && { 'Strict-Transport-Security': 'max-age=31536000' }),
   })
 }
@@ -228,8 +221,8 @@ export function createApp(
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)
     const response = refuseTarget(request) ?? (await app.fetch(request, { caller, peer }))
-    for (const [name, value] of headers)
-      if (name !== 'Cache-Control' || !response.headers.has(name)) response.headers.set(name, value)
+    // an endpoint may have its own: the key set is cached, and one page's form leads to a CLI
+    for (const [name, value] of headers) if (!response.headers.has(name)) response.headers.set(name, value)
     return response
   }
 }

@@ -23,6 +23,12 @@ const startInput = {
   scope: v.optional(v.pipe(v.string(), v.maxLength(1024))),
   device_name: v.optional(v.pipe(v.string(), v.maxLength(256))),
 }
+/** How far these must fit together is for the flow to say. */
+const delivery = {
+  delivery: v.optional(v.picklist(['poll', 'loopback'])),
+  port: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1024), v.maxValue(65_535))),
+  state: v.optional(text(128)),
+}
 const decision = { code: v.optional(text(64)), scope: v.optional(text(1024)), tenant: v.optional(text(255)) }
 
 function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
@@ -67,10 +73,10 @@ function pairProcedures(deps: Deps, { open, byPerson }: Procedures) {
       })
   return {
     start: open
-      .input(v.strictObject({ ...startInput, ...reference, delivery: v.optional(v.literal('poll')) }))
+      .input(v.strictObject({ ...startInput, ...reference, ...delivery }))
       .mutation(async ({ ctx, input }) => unwrap(await startPair(deps, ctx.caller, input))),
     token: open
-      .input(v.strictObject({ client_id: text(128), verifier: text(128) }))
+      .input(v.strictObject({ client_id: text(128), verifier: text(128), code: v.optional(text(128)) }))
       .mutation(async ({ ctx, input }) => unwrap(await redeemVerifier(deps, ctx.caller, input))),
     review: byPerson
       .input(v.strictObject(reference))

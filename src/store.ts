@@ -136,7 +136,7 @@ export interface Delivery {
 /** A grant that is about to be stored. */
 export type NewGrant = Omit<
   Grant,
-  'status' | 'user_id' | 'decided_at' | 'decided_address' | 'tenant' | 'credential_id'
+  'status' | 'user_id' | 'decided_at' | 'decided_address' | 'tenant' | 'code_hash' | 'credential_id'
 >
 
 /** A credential that is about to be stored. */
@@ -161,6 +161,10 @@ export interface Decision {
   readonly tenant: string | null
   /** Where the person is. */
   readonly decided_address: string | null
+  /** Of the code that collecting takes from now on; null when it takes none. */
+  readonly code_hash: string | null
+  /** The end of the request, which the decision may bring nearer. */
+  readonly expires_at: number
   readonly now: number
 }
 
@@ -171,6 +175,8 @@ export interface Issue {
     'user_id' | 'grant_id' | 'client_id' | 'scope' | 'tenant' | 'approved_address' | 'created_at'
   >
   readonly secret_hash: string
+  /** Of the code that was shown beside the secret; null when none was. */
+  readonly code_hash: string | null
   readonly client_id: string
   readonly flow: Flow
   /** How many live credentials of this kind the person may have, this one included. */
@@ -251,14 +257,14 @@ export interface Store {
   insertGrant(grant: NewGrant): Promise<boolean>
   /** Reads one grant, with the credential it was redeemed for. */
   findGrant(key: GrantKey): Promise<Grant | null>
-  /** Raises the polling interval (seconds). Guard: still pending, and the interval is lower. */
+  /** Raises the polling interval (seconds). Guard: not denied, and the interval is lower. */
   slowDown(grantId: string, interval: number): Promise<void>
   /** Records the person's decision. Guard: still pending and not expired. False: it was too late. */
   decideGrant(decision: Decision): Promise<boolean>
   /**
-   * Redeems a grant: the commit point of both flows. Guard: secret, client and flow match, it is approved and not
-   * expired, its user is not disabled and has fewer than `max` live credentials of the kind, and no credential came of
-   * it yet.
+   * Redeems a grant: the commit point of both flows. Guard: secret, code (that there is none, too), client and flow
+   * match, it is approved and not expired, its user is not disabled and has fewer than `max` live credentials of the
+   * kind, and no credential came of it yet.
    *
    * @returns `issued`; `already_issued` when another credential exists; `refused` when the guard did not hold.
    */

@@ -22,7 +22,12 @@ const MUTATIONS: Record<string, Procedure> = {
   'device.review': ofDevice,
   'device.approve': ofDevice,
   'device.deny': ofDevice,
-  'pair.start': { input: () => ({ client_id: CLIENT, paircode: createPaircode().paircode }) },
+  'pair.start': {
+    input: () => ({
+      ...{ client_id: CLIENT, paircode: createPaircode().paircode },
+      ...{ delivery: 'loopback', port: 4_000, state: 's' },
+    }),
+  },
   'pair.token': { input: ({ forms }) => ({ client_id: CLIENT, verifier: forms['/token'].verifier }) },
   'pair.review': ofPair,
   'pair.approve': ofPair,

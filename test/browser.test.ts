@@ -236,7 +236,7 @@ describe.skipIf(!browser)('the first answer stays', () => {
       await person.see(heading)
       // the page was no-store, so Back asks the server; a form that is still there is the next test's
       await person.page.goBack()
-      await person.see(`Already ${heading.toLowerCase()}`)
+      await person.see(`You ${heading.toLowerCase()} this`)
       expect(decided()).toEqual([{ type: first === 'Allow' ? 'approved' : 'denied' }])
       const { body } = await pollDevice(gate, cli.device_code)
       expect(body).toMatchObject(first === 'Allow' ? { token_type: 'Bearer' } : { error: 'access_denied' })
@@ -249,7 +249,7 @@ describe.skipIf(!browser)('the first answer stays', () => {
       await person.press(first)
       await person.see(heading)
       await tab.getByRole('button', { name: second, exact: true }).click()
-      await tab.getByRole('heading', { level: 1, name: `Already ${heading.toLowerCase()}` }).waitFor()
+      await tab.getByRole('heading', { level: 1, name: `You ${heading.toLowerCase()} this` }).waitFor()
       expect(decided()).toEqual([{ type: first === 'Allow' ? 'approved' : 'denied' }])
       const { body } = await pollDevice(gate, cli.device_code)
       expect(body).toMatchObject(first === 'Allow' ? { token_type: 'Bearer' } : { error: 'access_denied' })
@@ -259,7 +259,7 @@ describe.skipIf(!browser)('the first answer stays', () => {
   test('PC-10 a double click on Allow allows once', async () => {
     const { gate, cli, person, decided } = await review()
     await person.page.getByRole('button', { name: 'Allow' }).dblclick()
-    await person.page.getByRole('heading', { level: 1, name: /^(Allowed|Already allowed)$/ }).waitFor()
+    await person.page.getByRole('heading', { level: 1, name: /^(Allowed|You allowed this)$/ }).waitFor()
     expect(decided()).toEqual([{ type: 'approved' }])
     expect((await pollDevice(gate, cli.device_code)).body).toMatchObject({ token_type: 'Bearer' })
     expect(gate.rows("SELECT kind FROM credentials WHERE kind = 'api_key'")).toHaveLength(1)

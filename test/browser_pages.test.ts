@@ -76,7 +76,7 @@ const PAGES: Record<string, { away?: true; heading: string; open(gate: LiveGate,
       },
     },
     'already-allowed': {
-      heading: 'Already allowed',
+      heading: 'You allowed this',
       async open(gate, { page }) {
         const { login_url } = await startPair(gate)
         await page.goto(login_url)

@@ -260,7 +260,7 @@ describe('approval', () => {
     expect((await alice.submit(pages[0] ?? '', { decision: 'deny' })).status).toBe(200)
     expect((await bob.submit(pages[1] ?? '', { decision: 'allow' })).status).toBe(409)
     const again = await alice.submit(pages[0] ?? '', { decision: 'allow' })
-    expect([again.status, await again.text()]).toEqual([409, expect.stringContaining('Already denied')])
+    expect([again.status, await again.text()]).toEqual([409, expect.stringContaining('You denied this')])
     expect((await pollDevice(t, start.device_code)).body.error).toBe('access_denied')
   })
 

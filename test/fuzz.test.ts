@@ -42,6 +42,10 @@ const HEADERS: readonly [string, RegExp][] = [
   ['content-security-policy', /default-src 'none'.*frame-ancestors 'none'; base-uri 'none'/],
 ]
 
+/** Where a browser goes to bring the CLI a code, or that there is none; nothing else follows. */
+const CALLBACK =
+  /^http:\/\/127\.0\.0\.1:(?:1024|40000|65535)\/callback\?(?:code=([\w-]{43})|error=access_denied)&state=[\w.%-]{1,128}$/
+
 /** What is wrong with the answer alone. */
 function judgeAnswer({ secrets, t }: World, { request, text, response, body }: Exchange): string[] {
   const wrong = HEADERS.filter(([name, value]) => !value.test(response.headers.get(name) ?? '')).map(
@@ -51,7 +55,9 @@ function judgeAnswer({ secrets, t }: World, { request, text, response, body }: E
   const location = response.headers.get('location')
   if (location !== null) {
     const { origin } = new URL(location, request.url)
-    if (origin !== BASE && !(origin === PROVIDER && new URL(request.url).pathname.endsWith('/sign-in/stub')))
+    const { pathname } = new URL(request.url)
+    const isSignIn = origin === PROVIDER && pathname.endsWith('/sign-in/stub')
+    if (origin !== BASE && !isSignIn && !(CALLBACK.test(location) && pathname.startsWith('/pair/')))
       wrong.push(`location ${location}`)
   }
   for (const name of response.headers.keys())
@@ -160,6 +166,7 @@ function judgeCounts({ request, response, body, changes }: Exchange): string[] {
     decided:
       count(body, /"status":"(approved|denied)"/g) +
       count(body, /<title>(Allowed|Denied) /g) +
+      (CALLBACK.test(response.headers.get('location') ?? '') ? 1 : 0) +
       count(body, /"message":"Device authorized successfully!"/g),
     secrets:
       count(body, /"(access_token|secret)":"/g) +
@@ -181,7 +188,14 @@ function judgeCounts({ request, response, body, changes }: Exchange): string[] {
 }
 
 /** Takes what an answer handed out into the pool. */
-function learn(world: World, { body, changes }: Exchange): void {
+function learn(world: World, { text, response, body, changes }: Exchange): void {
+  const [, inBody = response.headers.get('location') ?? ''] = /"redirect_to":"([^"]+)"/.exec(body) ?? []
+  const [, code] = CALLBACK.exec(inBody) ?? []
+  const pair = world.pairs.find(({ paircode }) => text.includes(paircode))
+  if (code && pair) {
+    world.codes.push({ verifier: pair.verifier, code })
+    keep(world, code)
+  }
   for (const [, device_code = '', user_code = ''] of body.matchAll(
     /"device_code":"([^"]+)","user_code":"([^"]+)"/g,
   )) {
@@ -236,6 +250,9 @@ test(`OPS-04 DF-03 WEB-01 RPC-06 KEY-09 STO-04 ${REQUESTS} random requests, seed
     for (const { table, before, after } of exchange.changes) {
       const what = before === null ? 'added' : after?.revoked_at !== before.revoked_at ? 'ended' : 'changed'
       seen[`${table} ${what}`] = (seen[`${table} ${what}`] ?? 0) + 1
+      const isLoopback = world.codes.some(({ code }) => exchange.text.includes(code))
+      if (table === 'credentials' && before === null && isLoopback)
+        seen['loopback collected'] = (seen['loopback collected'] ?? 0) + 1
     }
     seen[String(response.status)] = (seen[String(response.status)] ?? 0) + 1
     if (exchange.changes.some((change) => differs(change, 'revoked_at') || differs(change, 'secret_hash')))
@@ -262,4 +279,5 @@ test(`OPS-04 DF-03 WEB-01 RPC-06 KEY-09 STO-04 ${REQUESTS} random requests, seed
     '421',
   ])
     expect([what, (seen[what] ?? 0) > 5]).toEqual([what, true])
+  expect(seen['loopback collected']).toBeGreaterThan(0)
 })

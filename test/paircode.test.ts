@@ -216,14 +216,6 @@ describe('paircode flow', () => {
     expect(headers.get('referrer-policy')).toBe('same-origin')
   })
 
-  test('PC-11 another delivery than poll is refused until it exists', async () => {
-    const t = createTestGate()
-    const { paircode } = createPaircode()
-    const form = { client_id: 'pairgate-cli', paircode }
-    expect((await t.post('/cli_login', { ...form, delivery: 'loopback', port: '4000' })).status).toBe(400)
-    expect((await t.post('/cli_login', { ...form, delivery: 'poll' })).status).toBe(200)
-  })
-
   test('a code of one flow is worth nothing in the other', async () => {
     const t = createTestGate()
     const start = await startPair(t)

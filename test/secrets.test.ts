@@ -17,6 +17,7 @@ import {
   type Walk,
   walkKeys,
   walkLogins,
+  walkLoopback,
   walkMistakes,
   walkRefresh,
   walkSeeds,
@@ -102,6 +103,7 @@ beforeAll(async () => {
   notes.brought.set('webhook secret', receiver.secret.slice('whsec_'.length))
   notes.brought.set('path and query of the webhook', 'hidden-path')
   const { tokens, alice } = await walkLogins(walk, server.base)
+  await walkLoopback(walk, server.base, alice)
   await walkRefresh(walk, tokens)
   const key = await walkKeys(walk, server.base, alice)
   await walkSeeds(walk, alice)

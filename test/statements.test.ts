@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { PairgateOptions, Provider } from '../src/mod.ts'
-import { BASE, createPaircode, readForm, SECRET } from './support/gate.ts'
+import { BASE, createPaircode, pollPair, readForm, SECRET } from './support/gate.ts'
 import { FLOWS, openDecision, poll, requestLogin, signIn, startLogin } from './support/logins.ts'
+import { personNamed, readCallback, startLoopback } from './support/loopback.ts'
 import {
   collectToken,
   createListened,
@@ -124,8 +125,8 @@ describe('STO-04 each transition is one guarded statement', () => {
       const decide = await openDecision(t.send, BASE, alice, login)
       const deciding = await t.during(() => decide(decision, door))
       expect(only(deciding, 'grants')).toBe(
-        'update "grants" set "status" = ?, "user_id" = ?, "scope" = ?, "tenant" = ?, "decided_address" = ?, "decided_at" = ? ' +
-          'where "id" = ? and "status" = ? and "expires_at" > ?',
+        'update "grants" set "status" = ?, "user_id" = ?, "scope" = ?, "tenant" = ?, "decided_address" = ?, "code_hash" = ?, "expires_at" = ?, ' +
+          '"decided_at" = ? where "id" = ? and "status" = ? and "expires_at" > ?',
       )
       expect(ofTable(deciding, 'credentials')).toEqual([])
       if (decision === 'deny') continue
@@ -137,11 +138,38 @@ describe('STO-04 each transition is one guarded statement', () => {
       const guards = ['secret_hash" = ?', 'client_id" = ?', 'flow" = ?', 'status" = ?', 'expires_at" > ?']
       for (const guard of guards) expect(issue.split(' where ')[1]).toContain(`"grants"."${guard}`)
       expect(issue.split(' where ')[1]).toContain('"users"."disabled_at" is null')
+      expect(issue.split(' where ')[1]).toContain('coalesce("grants"."code_hash", ?) = ?')
       const replay = await t.during(() => poll(t.send, login, door))
       expect(ofTable(replay, 'credentials')).toEqual([])
     }
     const starting = await t.during(() => requestLogin(t.send, flow, door))
     expect(only(starting, 'grants')).toMatch(/^insert into "grants" \([^()]*\) values \([?, ]*\)$/)
+  })
+
+  test('PC-11 by loopback it is the same statements: the code is in the decision, and in the guard', async () => {
+    const t = await createListened()
+    const alice = await personNamed(t, 'alice')
+    const { login_url, verifier } = await startLoopback(t)
+    const html = await (await alice.get(login_url)).text()
+    let callback = ''
+    const deciding = await t.during(async () => {
+      const response = await alice.submit(html, { decision: 'allow' })
+      callback = response.headers.get('location') ?? ''
+    })
+    const { code = '' } = readCallback(callback)
+    expect(only(deciding, 'grants')).toContain('"code_hash" = ?, "expires_at" = ?')
+    for (const [form, error] of [
+      [{}, 'authorization_pending'],
+      [{ code: `${code}x` }, 'invalid_grant'],
+    ] as const) {
+      const statements = await t.during(async () =>
+        expect((await pollPair(t, verifier, form)).body.error).toBe(error),
+      )
+      expect(verbs(statements)).toEqual(['SELECT'])
+    }
+    const collecting = await t.during(() => pollPair(t, verifier, { code }))
+    expect(verbs(collecting)).toEqual(['SELECT', 'INSERT', 'SELECT', 'INSERT'])
+    expect(JSON.stringify([deciding, collecting])).not.toContain(code)
   })
 
   test('no transaction, no RETURNING, one statement at a time, no value in the text', async () => {

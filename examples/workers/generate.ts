@@ -27,20 +27,25 @@ function createCompiler(onQuery: (sql: string) => void = () => {}): Kysely<Table
   return new Kysely<Tables>(config)
 }
 
-/** What each step runs: its own statements, and the note that it was done. */
+/** What `work` would have run. */
+async function compile(work: (db: Kysely<Tables>) => Promise<void>): Promise<string[]> {
+  const texts: string[] = []
+  await work(createCompiler((sql) => texts.push(sql)))
+  return texts
+}
+
+/** What each step runs. */
 async function compileSteps(): Promise<Record<string, string[]>> {
   const steps: Record<string, string[]> = {}
-  for (const [name, { up }] of Object.entries(migrations('sqlite'))) {
-    const texts: string[] = []
-    const db = createCompiler((sql) => texts.push(sql))
-    await createMigrationsTable(db)
-    await up(db)
-    const now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-    texts.push(`insert or ignore into "pairgate_migrations" ("name", "timestamp") values ('${name}', ${now})`)
-    steps[name] = texts
-  }
+  for (const [name, { up }] of Object.entries(migrations('sqlite')))
+    steps[name] = await compile((db) => up(db))
   return steps
 }
+
+/** Notes that a step was done. */
+const NOTE_STEP =
+  'insert or ignore into "pairgate_migrations" ("name", "timestamp") ' +
+  "values (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 
 function compileStatements() {
   const db = createCompiler()
@@ -51,6 +56,7 @@ function compileStatements() {
 /** The files, by path from the project's folder; `adapters/d1_sql.ts` before it is formatted. */
 export async function generateD1(): Promise<Record<string, string>> {
   const steps = await compileSteps()
+  const [table = ''] = await compile(createMigrationsTable)
   const files: Record<string, string> = {
     'adapters/d1_sql.ts': `/** The SQL of D1. Made by "npm run generate": do not edit. @module */
 
@@ -60,13 +66,20 @@ import type { StatementName } from './statements.ts'
 /** Every statement of statements.ts. */
 export const STATEMENTS: Record<StatementName, CompiledStatement> = ${JSON.stringify(compileStatements(), null, 2)}
 
+/** Makes the table that notes which steps were done. */
+export const STEPS_TABLE: string = ${JSON.stringify(table)}
+
+/** Notes that the step of this name was done. */
+export const NOTE_STEP: string = ${JSON.stringify(NOTE_STEP)}
+
 /** Every step of migrations.ts. */
 export const STEPS: Record<string, readonly string[]> = ${JSON.stringify(steps, null, 2)}
 `,
   }
   for (const [name, texts] of Object.entries(steps)) {
     const head = '-- Made by "npm run generate" from adapters/migrations.ts: do not edit.\n'
-    files[`examples/workers/migrations/${name}.sql`] = head + texts.map((text) => `${text};\n`).join('')
+    const all = [table, ...texts, NOTE_STEP.replace('?', `'${name}'`)]
+    files[`examples/workers/migrations/${name}.sql`] = head + all.map((text) => `${text};\n`).join('')
   }
   return files
 }

@@ -20,6 +20,10 @@ export interface Grant {
   /** Space-separated, as requested; the person may narrow it, which is final. */
   readonly scope: string
   readonly device_name: string | null
+  /** Delivery `loopback`: the port of 127.0.0.1 that the browser goes to after the decision. Null: the CLI only polls. */
+  readonly loopback_port: number | null
+  /** Delivery `loopback`: what the CLI wants to see again there. */
+  readonly loopback_state: string | null
   /** Where the request came from; null when that is not known for sure. */
   readonly remote_address: string | null
   readonly status: GrantStatus
@@ -33,6 +37,8 @@ export interface Grant {
   readonly decided_at: number | null
   /** Where the person was who decided; null when unknown. */
   readonly decided_address: string | null
+  /** Lower-case hex SHA-256 of the code that the browser brought to the CLI; null unless allowed by `loopback`. */
+  readonly code_hash: string | null
   /** The credential this grant was redeemed for, if it was. */
   readonly credential_id: string | null
 }
@@ -63,16 +69,31 @@ export type PollDecision =
   | { readonly status: 'invalid_grant' | 'access_denied' | 'expired_token' | 'issue' }
   | { readonly status: 'authorization_pending' | 'slow_down'; readonly interval: number }
 
+/** Who polls, and when. Times are epoch milliseconds. */
+export interface Poll {
+  readonly flow: Flow
+  readonly client_id: string
+  /** Lower-case hex SHA-256 of the code that the browser brought; null when there is none. */
+  readonly code_hash: string | null
+  readonly now: number
+  /** When this grant was polled last. */
+  readonly last: number | undefined
+}
+
+/** Waits for the person, or for the code that their browser is about to bring. */
+function pace(grant: Grant, { now, last }: Poll): PollDecision {
+  const early = last !== undefined && now - last < grant.poll_interval * 1000 - POLL_JITTER
+  return early
+    ? { status: 'slow_down', interval: slowerInterval(grant.poll_interval) }
+    : { status: 'authorization_pending', interval: grant.poll_interval }
+}
+
 /**
- * Decides what a poll is answered (RFC 8628 section 3.5). Only a pending grant is paced: a code that was decided or
- * has expired is answered at once.
- *
- * @param poll The client that asks, the time, and when this grant was polled last (epoch ms).
+ * Decides what a poll is answered (RFC 8628 section 3.5). Only a grant that has to wait is paced: one that was decided
+ * or has expired is answered at once. By `loopback` an allowed one waits for its code, so that nobody collects it who
+ * has not got the code from the person's own browser; a wrong code changes nothing.
  */
-export function decidePoll(
-  grant: Grant,
-  poll: { flow: Flow; client_id: string; now: number; last: number | undefined },
-): PollDecision {
+export function decidePoll(grant: Grant, poll: Poll): PollDecision {
   if (grant.flow !== poll.flow || grant.client_id !== poll.client_id) return { status: 'invalid_grant' }
   switch (grantState(grant, poll.now)) {
     case 'redeemed':
@@ -82,12 +103,9 @@ export function decidePoll(
     case 'expired':
       return { status: 'expired_token' }
     case 'approved':
-      return { status: 'issue' }
-    case 'pending': {
-      const early = poll.last !== undefined && poll.now - poll.last < grant.poll_interval * 1000 - POLL_JITTER
-      return early
-        ? { status: 'slow_down', interval: slowerInterval(grant.poll_interval) }
-        : { status: 'authorization_pending', interval: grant.poll_interval }
-    }
+      if (poll.code_hash === null && grant.loopback_port !== null) return pace(grant, poll)
+      return { status: poll.code_hash === grant.code_hash ? 'issue' : 'invalid_grant' }
+    case 'pending':
+      return poll.code_hash === null ? pace(grant, poll) : { status: 'invalid_grant' }
   }
 }

@@ -23,6 +23,7 @@ export type Refusal =
 /** A credential, handed out once. */
 export interface TokenResponse {
   readonly status: 'issued'
+  /** Shown this once. */
   readonly access_token: string
   readonly token_type: 'Bearer'
   /** Lifetime of the access token, in seconds. */
@@ -46,6 +47,7 @@ export interface ReviewDetails {
   readonly status: 'pending'
   readonly flow: 'device' | 'pair'
   readonly client_id: string
+  /** What people know the app by. */
   readonly client_name: string
   /** What the CLI calls its machine: unverified. */
   readonly device_name: string | null
@@ -55,6 +57,7 @@ export interface ReviewDetails {
   readonly started_at: number
   /** Seconds until the request expires. */
   readonly expires_in: number
+  /** What is asked for, separated by spaces. */
   readonly scope: string
   /** The organisations to choose from; empty when there is nothing to choose. */
   readonly tenants: readonly { readonly id: string; readonly name: string }[]
@@ -66,6 +69,11 @@ export interface ReviewDetails {
   readonly code_in_terminal: boolean
   /** True when terminal and browser are not surely on one network: allowing then takes the code, typed. */
   readonly code_required: boolean
+  /**
+   * The port of 127.0.0.1 that the browser goes to after the decision; null when it goes nowhere. A form that decides
+   * and is then redirected needs `http://127.0.0.1:{port}` in `form-action` of its Content-Security-Policy.
+   */
+  readonly loopback_port: number | null
 }
 
 /** Why there is nothing to decide. */
@@ -76,7 +84,14 @@ export type ReviewError =
 
 /** What a decision came to. */
 export type DecideOutcome =
-  | { readonly status: 'approved' | 'denied' }
+  | {
+      readonly status: 'approved' | 'denied'
+      /**
+       * Only for a login with delivery `loopback`: where the browser has to go now, at once. Holds a code that is good
+       * once, for 60 seconds: not to be logged.
+       */
+      readonly redirect_to?: string
+    }
   /** The typed code was not the one in the terminal; nothing was decided. */
   | { readonly status: 'wrong_code' }
   /** None of the organisations to choose from was chosen; nothing was decided. */

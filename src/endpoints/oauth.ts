@@ -4,6 +4,7 @@ import type { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { SEED_CLIENT } from '../config.ts'
 import type { Params } from '../core/form.ts'
+import { parsePort } from '../core/loopback.ts'
 import type { Refusal, TokenError, TokenOutcome } from '../core/outcome.ts'
 import { findViewer } from '../flows/browser.ts'
 import {
@@ -238,9 +239,15 @@ function pairStart(deps: Deps): Handler {
     const { params, clientId: client_id } = form
     const paircode = params.get('paircode')
     if (!paircode) return invalidRequest(c, 'The parameter paircode is missing')
-    if ((params.get('delivery') ?? 'poll') !== 'poll')
-      return invalidRequest(c, 'The parameter delivery must be poll')
-    const start = { client_id, paircode, scope: params.get('scope'), device_name: params.get('device_name') }
+    const start = {
+      client_id,
+      paircode,
+      scope: params.get('scope'),
+      device_name: params.get('device_name'),
+      delivery: params.get('delivery'),
+      port: parsePort(params.get('port')),
+      state: params.get('state'),
+    }
     return answer(c, await startPair(deps, c.env.caller, start))
   }
 }
@@ -252,7 +259,10 @@ function pairToken(deps: Deps): Handler {
     const { params, clientId: client_id } = form
     const verifier = params.get('verifier')
     if (!verifier) return invalidRequest(c, 'The parameter verifier is missing')
-    return answer(c, await redeemVerifier(deps, c.env.caller, { client_id, verifier }))
+    return answer(
+      c,
+      await redeemVerifier(deps, c.env.caller, { client_id, verifier, code: params.get('code') }),
+    )
   }
 }
 

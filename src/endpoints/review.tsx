@@ -17,6 +17,7 @@ import { ReviewPage, type ReviewProblem } from '../pages/review.tsx'
 import { type FormPurpose, formSigner, isOwnForm } from './form_token.ts'
 import { pageContext, sendToFreshSignIn, sendToSignIn, showMessage, tickedScopes } from './page.tsx'
 import { type AppContext, type Handler, readForm, readQuery } from './route.ts'
+import { contentSecurityPolicy } from './security_policy.ts'
 
 function purposeOf(reference: GrantReference): FormPurpose {
   return [reference.flow, reference.flow === 'device' ? reference.user_code : reference.paircode]
@@ -54,6 +55,7 @@ async function showReview(
   const review = await reviewGrant(deps, c.env.caller, viewer, reference)
   if (review.status !== 'pending') return await showOutcome(deps, c, viewer, review, reference)
   const { basePath } = deps.config
+  c.header('Content-Security-Policy', contentSecurityPolicy(deps, review.loopback_port))
   const props = {
     page: pageContext(deps, user),
     scopes: scopeChoices(deps, review, retry),
@@ -147,6 +149,7 @@ async function decide(deps: Deps, c: AppContext, reference: GrantReference, form
     // a page that showed none was made before there were any: nothing is chosen for the person
     tenant: form.get('tenant') ?? (viewer.tenants.length > 0 ? '' : undefined),
   })
+  if ('redirect_to' in outcome) return c.redirect(outcome.redirect_to, 303)
   return hasProblem(outcome)
     ? await showReview(deps, c, viewer, reference, { problem: PROBLEMS[outcome.status], form })
     : await showOutcome(deps, c, viewer, outcome, reference)

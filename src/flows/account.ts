@@ -52,13 +52,18 @@ export function keyScopes({ config }: Deps, { scopes }: Manager): string[] {
 
 /** A credential as lists show it. Times in epoch seconds. */
 export interface CredentialSummary {
+  /** Names it in `revoke` and `rotate`; no secret. */
   readonly id: string
   readonly kind: CredentialKind
+  /** What the device calls itself, or what the person called the key. */
   readonly name: string
   /** Prefix and last four characters of the secret. */
   readonly hint: string
+  /** Separated by spaces; empty when there is none. */
   readonly scope: string
+  /** The organisation that it is for. */
   readonly tenant: string | null
+  /** The app that it was given to; null for a browser, and for a key made by hand. */
   readonly client_id: string | null
   readonly created_at: number
   /** Where it was collected, or where the browser signed in. */

@@ -3,11 +3,12 @@
 import { type Client, OFFLINE_SCOPE, SEED_CLIENT } from '../config.ts'
 import { sameNetwork } from '../core/address.ts'
 import { type Grant, grantState } from '../core/grant.ts'
+import { callbackUrl, LOOPBACK_SECONDS } from '../core/loopback.ts'
 import { sameMatchCode } from '../core/match_code.ts'
 import type { DecideOutcome, Refusal, ReviewDetails, ReviewError } from '../core/outcome.ts'
 import { formatUserCode, normalizeUserCode } from '../core/user_code.ts'
-import { paircodeHash } from '../hash.ts'
-import type { User } from '../store.ts'
+import { base64url, paircodeHash, sha256Hex } from '../hash.ts'
+import type { Decision, User } from '../store.ts'
 import { chooseTenant, isAllowed, KIND, loginSeconds, mostCredentials, refuseNetwork } from './access.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
 import { scopeList } from './credentials.ts'
@@ -75,10 +76,12 @@ async function findPending(
   if (!('flow' in found)) return found
   const state = grantState(found, deps.now())
   if (state === 'pending') return found
-  return state === 'expired' ? { status: 'expired' } : alreadyDecided(found, user)
+  const decided = alreadyDecided(found, user)
+  // by loopback an answer is good for a minute only: who gave it is told of the answer, not of its end
+  return state === 'expired' && !decided.your_decision ? { status: 'expired' } : decided
 }
 
-function alreadyDecided(grant: Grant, user: User): ReviewError {
+function alreadyDecided(grant: Grant, user: User): Extract<ReviewError, { status: 'already_decided' }> {
   const isYours = grant.user_id === user.id && grant.status !== 'pending'
   return { status: 'already_decided', your_decision: isYours ? grant.status : null }
 }
@@ -142,6 +145,7 @@ export async function reviewGrant(
     code: codeRequired ? null : codeOf(grant),
     code_in_terminal: hasCodeInTerminal(grant),
     code_required: codeRequired,
+    loopback_port: grant.loopback_port,
   }
 }
 
@@ -226,6 +230,17 @@ async function checkApproval(
   return { status: 'not_allowed' }
 }
 
+/** What makes the browser go to a CLI that listens: what is stored of a decision, and where the browser goes. */
+function createCallback(deps: Deps, grant: Grant, { status, now }: Pick<Decision, 'status' | 'now'>) {
+  const { loopback_port, expires_at } = grant
+  const code = loopback_port !== null && status === 'approved' ? base64url(deps.random(32)) : null
+  const end = code ? Math.min(expires_at, now + LOOPBACK_SECONDS * 1000) : expires_at
+  return {
+    stored: { code_hash: code && sha256Hex(code), expires_at: end },
+    redirect_to: callbackUrl(grant, code),
+  }
+}
+
 /** Records the person's decision. The first one is final. Denying is always possible. */
 export async function decideGrant(
   deps: Deps,
@@ -246,12 +261,13 @@ export async function decideGrant(
   if ('status' in granted) return granted
   const now = deps.now()
   await deps.store.upsertUser(user, now)
-  const decision = { grant_id: grant.id, status, user_id: user.id, ...granted, now }
-  if (!(await deps.store.decideGrant({ ...decision, decided_address: caller.remoteAddress }))) {
+  const decided = { status, now, user_id: user.id, decided_address: caller.remoteAddress }
+  const { stored, redirect_to } = createCallback(deps, grant, decided)
+  if (!(await deps.store.decideGrant({ grant_id: grant.id, ...decided, ...granted, ...stored }))) {
     if (grant.expires_at <= now) return { status: 'expired' }
     return alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
   }
   await recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id })
   await releasePending(deps, grant)
-  return { status }
+  return { status, ...(redirect_to && { redirect_to }) }
 }

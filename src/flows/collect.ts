@@ -57,7 +57,12 @@ function createTokens(
   return { access, refresh, stored: { ...stored, ...hashes, access_expires_at } }
 }
 
-async function issue(deps: Deps, caller: Caller, grant: Grant, client: Client): Promise<TokenOutcome> {
+async function issue(
+  deps: Deps,
+  caller: Caller,
+  grant: Grant,
+  { client, code_hash }: { client: Client; code_hash: string | null },
+): Promise<TokenOutcome> {
   const now = deps.now()
   if (deps.config.isAllowed) {
     const user = await deps.store.findUser(grant.user_id ?? '')
@@ -81,6 +86,7 @@ async function issue(deps: Deps, caller: Caller, grant: Grant, client: Client): 
       remote_address: caller.remoteAddress,
     },
     secret_hash: grant.secret_hash,
+    code_hash,
     client_id: client.id,
     flow: grant.flow,
     max: mostCredentials(deps, kind),
@@ -115,11 +121,12 @@ export function tokenResponse(tokens: {
  * Answers one poll. A pending one costs a single SELECT: its pace is kept in memory, and only a violation is written.
  *
  * @param poll.secret What the CLI alone knows: its device code or its verifier.
+ * @param poll.code What the browser brought it; only by `loopback`.
  */
 export async function collect(
   deps: Deps,
   caller: Caller,
-  poll: { flow: Flow; client_id: string; secret: string },
+  poll: { flow: Flow; client_id: string; secret: string; code?: string | undefined },
 ): Promise<TokenOutcome | Refusal> {
   const client = findClient(deps, poll.flow, poll.client_id)
   if ('status' in client) return client
@@ -127,10 +134,11 @@ export async function collect(
   if (!grant) return { status: 'invalid_grant' }
   const now = deps.now()
   const last = deps.recent.last(grant.id)
-  const decision = decidePoll(grant, { flow: poll.flow, client_id: client.id, now, last })
+  const code_hash = poll.code === undefined ? null : sha256Hex(poll.code)
+  const decision = decidePoll(grant, { flow: poll.flow, client_id: client.id, code_hash, now, last })
   switch (decision.status) {
     case 'issue':
-      return await issue(deps, caller, grant, client)
+      return await issue(deps, caller, grant, { client, code_hash })
     case 'slow_down':
       deps.recent.note(grant.id, now)
       await deps.store.slowDown(grant.id, decision.interval)

@@ -11,11 +11,17 @@ import { type StartRequest, startGrant } from './start.ts'
 
 /** RFC 8628 section 3.2. Times in seconds. */
 export interface DeviceAuthorizationResponse {
+  /** What the CLI polls with; nobody else may see it. */
   readonly device_code: string
+  /** What the person types, as it is to be shown. */
   readonly user_code: string
+  /** Where they type it. */
   readonly verification_uri: string
+  /** The same with the code filled in. */
   readonly verification_uri_complete: string
+  /** Until when somebody has to have decided. */
   readonly expires_in: number
+  /** Least time between two polls. */
   readonly interval: number
 }
 
@@ -39,6 +45,8 @@ export async function authorizeDevice(
       secret_hash: sha256Hex(deviceCode),
       user_code: createUserCode(deps.random, length),
       match_code: null,
+      loopback_port: null,
+      loopback_state: null,
       poll_interval: config.pollSeconds,
       seconds: config.deviceCodeSeconds,
     }

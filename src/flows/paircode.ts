@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type DeliveryRequest, readDelivery } from '../core/loopback.ts'
 import { createMatchCode } from '../core/match_code.ts'
 import type { Refusal, TokenOutcome } from '../core/outcome.ts'
 import { paircodeHash } from '../hash.ts'
@@ -19,18 +20,17 @@ export interface PairStartResponse {
   readonly login_url: string
   /** A word and a number; the page shows the same. */
   readonly match_code: string
+  /** Until when somebody has to have decided. */
   readonly expires_in: number
+  /** Least time between two polls. */
   readonly interval: number
 }
-
-/** How the credential reaches the CLI. `loopback` (RFC 8252 section 7.3) is to come beside it. */
-export type Delivery = 'poll'
 
 /** Starts a login for a paircode that nobody used yet. */
 export async function startPair(
   deps: Deps,
   caller: Caller,
-  start: StartRequest & { paircode: string; delivery?: Delivery | undefined },
+  start: StartRequest & DeliveryRequest & { paircode: string },
   { seconds, interval } = { seconds: deps.config.paircodeSeconds, interval: deps.config.pollSeconds },
 ): Promise<PairStartResponse | Refusal> {
   const secretHash = paircodeHash(start.paircode)
@@ -40,12 +40,15 @@ export async function startPair(
       description: 'paircode must be the 43 characters of BASE64URL(SHA-256(verifier))',
     }
   }
+  const loopback = readDelivery(start)
+  if (typeof loopback === 'string') return { status: 'invalid_request', description: loopback }
   const matchCode = createMatchCode(deps.random)
   const grant = await startGrant(deps, caller, { ...start, flow: 'pair' }, () => ({
     flow: 'pair',
     secret_hash: secretHash,
     user_code: null,
     match_code: matchCode,
+    ...loopback,
     poll_interval: interval,
     seconds,
   }))
@@ -61,12 +64,13 @@ export async function startPair(
 
 const VERIFIER = /^[A-Za-z0-9._~-]{43,128}$/
 
-/** Answers a poll with a verifier (of the form RFC 7636 section 4.1 gives it). */
+/** Answers a poll with a verifier (of the form RFC 7636 section 4.1 gives it), and by `loopback` with the code too. */
 export async function redeemVerifier(
   deps: Deps,
   caller: Caller,
-  poll: { client_id: string; verifier: string },
+  poll: { client_id: string; verifier: string; code?: string | undefined },
 ): Promise<TokenOutcome | Refusal> {
   if (!VERIFIER.test(poll.verifier)) return { status: 'invalid_grant' }
-  return await collect(deps, caller, { flow: 'pair', client_id: poll.client_id, secret: poll.verifier })
+  const { client_id, verifier: secret, code } = poll
+  return await collect(deps, caller, { flow: 'pair', client_id, secret, code })
 }

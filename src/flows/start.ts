@@ -53,7 +53,7 @@ async function overLimit(
 /** The parts of a grant in which the flows differ. */
 export type GrantParts = Pick<
   NewGrant,
-  'flow' | 'secret_hash' | 'user_code' | 'match_code' | 'poll_interval'
+  'flow' | 'secret_hash' | 'user_code' | 'match_code' | 'loopback_port' | 'loopback_state' | 'poll_interval'
 > & {
   seconds: number
 }

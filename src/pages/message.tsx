@@ -46,13 +46,14 @@ export const MESSAGES = {
   },
   already_approved: {
     status: 409,
-    title: 'Already allowed',
-    text: 'You allowed this request before. Go back to your terminal, or start again there.',
+    title: 'You allowed this',
+    text: 'You can close this page and go back to your terminal, or start again there. You can end this login at any time.',
+    link: ACCOUNT,
   },
   already_denied: {
     status: 409,
-    title: 'Already denied',
-    text: 'You denied this request before, and that stays. Start again in your terminal.',
+    title: 'You denied this',
+    text: 'Nothing was signed in. Close this page, or start again in your terminal.',
   },
   rate_limited: {
     status: 429,

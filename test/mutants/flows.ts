@@ -109,7 +109,7 @@ const device: readonly Mutant[] = [
   {
     id: 'DF-12',
     file: 'src/core/grant.ts',
-    from: 'poll.last !== undefined && poll.now - poll.last <',
+    from: 'last !== undefined && now - last <',
     to: 'poll.now - (poll.last ?? poll.now) <',
     test: 'test/device.test.ts',
   },

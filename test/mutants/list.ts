@@ -3,6 +3,7 @@
 import { authzMutants } from './authz.ts'
 import { flowMutants } from './flows.ts'
 import { identityMutants } from './identity.ts'
+import { loopbackMutants } from './loopback.ts'
 import type { Mutant } from './mutant.ts'
 import { peopleMutants } from './people.ts'
 import { proxyMutants } from './proxies.ts'
@@ -11,6 +12,7 @@ import { serviceMutants } from './service.ts'
 /** The mutants, in the order of the requirements. */
 export const MUTANTS: readonly Mutant[] = [
   ...flowMutants,
+  ...loopbackMutants,
   ...peopleMutants,
   ...serviceMutants,
   ...identityMutants,

@@ -231,7 +231,7 @@ const pages: readonly Mutant[] = [
   },
   {
     id: 'WEB-04',
-    file: 'src/app.ts',
+    file: 'src/endpoints/security_policy.ts',
     from: "; base-uri 'none'",
     to: '',
     test: 'test/web.test.ts',

@@ -101,7 +101,7 @@ function toText(row: Record<string, unknown>): Record<string, unknown> {
 }
 
 /** How many databases one workerd has room for. */
-const D1_ROOM = 12
+const D1_ROOM = 16
 
 /** D1 in memory, in a workerd of its own. Only on Node. */
 export async function d1Databases(): Promise<Databases> {

@@ -168,6 +168,36 @@ export async function walkLogins(walk: Walk, base: string): Promise<{ tokens: Bo
   return { tokens, alice }
 }
 
+/** The delivery `loopback`, through a door each: the code is in one answer, and brought with the verifier. */
+export async function walkLoopback(walk: Walk, base: string, alice: TestBrowser): Promise<void> {
+  const { notes, post, call } = walk
+  const state = 'a-state-of-the-cli-that-only-the-browser-brings'
+  for (const door of ['form', 'trpc'] as const) {
+    const { verifier, paircode } = createPaircode()
+    notes.brought.set(`verifier of loopback, ${door}`, verifier)
+    const { body } = await post('/cli_login', {
+      ...{ client_id: CLIENT, paircode, scope: 'read' },
+      ...{ delivery: 'loopback', port: '49152', state },
+    })
+    notes.shown.set(`match code of loopback, ${door}`, body.match_code ?? '')
+    const html = await openPage(walk, alice, `/pair/${paircode}`)
+    const callback =
+      door === 'form'
+        ? (await alice.submit(html, { decision: 'allow', ...scopeFields('read') })).headers.get('location')
+        : (await call('pair.approve', { paircode }, pageHeaders(alice, base))).redirect_to
+    const code = new URL(callback ?? '').searchParams.get('code') ?? ''
+    notes.handedOut.set(`code of loopback, ${door}`, code)
+    await alice.get(`/pair/${paircode}`)
+    await post('/token', { client_id: CLIENT, verifier, code: `${code.slice(0, 20)}x` })
+    noteTokens(
+      walk,
+      `of loopback, ${door}`,
+      (await post('/token', { client_id: CLIENT, verifier, code })).body,
+    )
+    await post('/token', { client_id: CLIENT, verifier, code })
+  }
+}
+
 /** Refreshes, and a refresh token that comes back. */
 export async function walkRefresh(walk: Walk, [one, other]: readonly Body[]): Promise<void> {
   const form = { client_id: CLIENT, grant_type: 'refresh_token' }

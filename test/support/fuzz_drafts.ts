@@ -40,6 +40,19 @@ function newPair({ world }: Hand, seed = false): { verifier: string; paircode: s
   return pair
 }
 
+/** A verifier, and a code that a browser has brought: its own, or that of another login. */
+function aCode(hand: Hand): { verifier: string; code: string } {
+  const { world, dice } = hand
+  const brought = world.codes.length > 0 ? dice.pick(world.codes.slice(-2)) : { verifier: 'x', code: 'x' }
+  return dice.oneIn(4) ? { ...brought, verifier: aPair(hand).verifier } : brought
+}
+
+/** What asks for the delivery loopback; states of the CLI are nobody's secrets. */
+const loopback = ({ dice }: Hand) => ({
+  ...{ delivery: 'loopback', state: dice.pick(['s', 'Az09._~-']) },
+  port: dice.pick(['1024', '40000', '65535']),
+})
+
 const START = { client_id: CLIENT, scope: 'offline_access', device_name: 'laptop' }
 
 const ofPrograms: readonly ((hand: Hand) => Draft)[] = [
@@ -79,7 +92,12 @@ const ofPrograms: readonly ((hand: Hand) => Draft)[] = [
       { authorization: `Basic ${btoa(`api:${SERVER_SECRET}`)}` },
     ),
   (hand) => form('/cli_login', { ...START, paircode: newPair(hand).paircode }),
+  (hand) => form('/cli_login', { ...START, paircode: newPair(hand).paircode, ...loopback(hand) }),
   (hand) => form('/token', { client_id: CLIENT, verifier: aPair(hand).verifier }),
+  (hand) => {
+    const { verifier, code } = aCode(hand)
+    return form('/token', { client_id: CLIENT, verifier, code })
+  },
   (hand) => get(`/cli_login?paircode=${newPair(hand, true).verifier}`),
   (hand) => get(`/token?paircode=${aPair(hand).verifier}`),
   ({ actor, dice }) =>
@@ -188,7 +206,12 @@ const calls: readonly ((hand: Hand) => Draft)[] = [
       user_code: aDevice(hand).user_code,
     }),
   (hand) => mutation('pair.start', { ...START, paircode: newPair(hand).paircode, delivery: 'poll' }),
+  (hand) =>
+    mutation('pair.start', {
+      ...{ ...START, paircode: newPair(hand).paircode, ...loopback(hand), port: 40_000 },
+    }),
   (hand) => mutation('pair.token', { client_id: CLIENT, verifier: aPair(hand).verifier }),
+  (hand) => mutation('pair.token', { client_id: CLIENT, ...aCode(hand) }),
   (hand) =>
     mutation(`pair.${hand.dice.pick(['review', 'approve', 'approve', 'deny'])}`, {
       paircode: aPair(hand).paircode,

@@ -40,6 +40,8 @@ export interface World {
   readonly secrets: Set<string>
   readonly devices: { device_code: string; user_code: string }[]
   readonly pairs: { verifier: string; paircode: string }[]
+  /** What browsers have brought to CLIs that listen, and what it is good with. */
+  readonly codes: { verifier: string; code: string }[]
   /** Ids of credentials, those of the bystander too. */
   readonly ids: string[]
   /** The rows that changed since it was asked last. */
@@ -148,6 +150,7 @@ export async function createWorld(): Promise<World> {
   const ids = t.rows('SELECT id FROM credentials').map(({ id }) => String(id))
   const world: World = {
     ...{ t, actors, bystander: carol.id, secrets, ids, pool: [...ids], devices: [], pairs: [] },
+    codes: [],
     takeChanges: watch(t),
   }
   for (const actor of actors) keep(world, ...secretsOf(actor))

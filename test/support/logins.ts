@@ -139,8 +139,8 @@ const SAID: Readonly<Record<string, string>> = {
   Allowed: 'approved',
   Denied: 'denied',
   'Already answered': 'already_decided',
-  'Already allowed': 'already_approved',
-  'Already denied': 'already_denied',
+  'You allowed this': 'already_approved',
+  'You denied this': 'already_denied',
   'Too many tries': 'rate_limited',
 }
 

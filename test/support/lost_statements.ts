@@ -68,14 +68,21 @@ export function testLostStatements(get: () => LossyStore): void {
       const { other } = get()
       const grant = newGrant()
       await other.insertGrant(grant)
-      const decision = newDecision(grant.id, { user_id: user.id })
+      const code_hash = hash(fresh('code'))
+      const decision = newDecision(grant.id, { user_id: user.id, code_hash })
       expect(await losing(grant.id, (store) => store.decideGrant(decision))).toBe(true)
-      const others = [{ status: 'denied' as const }, { user_id: hash('bob') }, { now: NOW + 1 }]
+      // the code of another answer of the same person was shown to nobody
+      const codes = [{ code_hash: hash(fresh('code')) }, { code_hash: null }]
+      const others = [{ status: 'denied' as const }, { user_id: hash('bob') }, { now: NOW + 1 }, ...codes]
       for (const other of others) {
         const second = { ...decision, ...other }
         expect(await losing(grant.id, (store) => store.decideGrant(second))).toBe(false)
       }
-      expect(await other.findGrant({ id: grant.id })).toMatchObject({ status: 'approved', decided_at: NOW })
+      expect(await other.findGrant({ id: grant.id })).toMatchObject({
+        status: 'approved',
+        decided_at: NOW,
+        code_hash,
+      })
     })
 
     test('DF-16 issueCredential: one credential, and its secret is known', async () => {

@@ -43,9 +43,7 @@ export const SECTIONS: Readonly<Record<string, string>> = {
 }
 
 /** Requirements whose whole matter comes with a later issue, and why; they need neither a test nor a mutant yet. */
-export const LATER: Readonly<Record<string, string>> = {
-  'PC-11': 'loopback delivery comes with an issue of its own; until then any delivery but `poll` is refused',
-}
+export const LATER: Readonly<Record<string, string>> = {}
 
 /** What else there is to say of a requirement. */
 export const NOTES: Readonly<Record<string, string>> = {
@@ -127,7 +125,7 @@ SES-07 P1 Scripts see no session
 WEB-01 P0 What a cookie changes takes same-origin headers and a form token; without the headers the token alone
 WEB-02 P0 GET, HEAD, prefetch and method overrides change nothing
 WEB-03 P0 No page can be framed; windows of other origins are cut off
-WEB-04 P1 A Content-Security-Policy lets in one style sheet by its hash, and forms to this origin
+WEB-04 P1 A Content-Security-Policy lets in one style sheet by its hash, and forms to this origin; a loopback review page adds the CLI’s
 WEB-05 P0 no-store, nosniff, Referrer-Policy same-origin, a charset, HSTS on https
 WEB-06 P1 Pages load nothing from others
 WEB-07 P0 All output is escaped; labels lose controls and direction marks and end after 64 characters

@@ -9,6 +9,7 @@ import { eventCases } from './store_events.ts'
 import { grantCases } from './store_grants.ts'
 import { keyCases } from './store_keys.ts'
 import { ledgerCases } from './store_ledgers.ts'
+import { loopbackCases } from './store_loopback.ts'
 import { sqlCases } from './store_sql.ts'
 import { textCases } from './store_text.ts'
 
@@ -29,6 +30,7 @@ export type StoreCases = Readonly<Record<string, (bench: StoreBench) => Promise<
 /** What can be asked of any store. */
 export const STORE_CASES: StoreCases = {
   ...grantCases,
+  ...loopbackCases,
   ...credentialCases,
   ...keyCases,
   ...ledgerCases,

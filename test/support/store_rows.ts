@@ -39,6 +39,8 @@ export function newGrant(values: Partial<NewGrant> = {}): NewGrant {
     match_code: null,
     scope: 'read write',
     device_name: 'laptop',
+    loopback_port: null,
+    loopback_state: null,
     remote_address: '203.0.113.7',
     poll_interval: 5,
     created_at: NOW,
@@ -72,6 +74,7 @@ export function newIssue(grant: NewGrant, values: Partial<Issue> = {}): Issue {
       refresh_hash: null,
     },
     secret_hash: grant.secret_hash,
+    code_hash: null,
     client_id: grant.client_id,
     flow: grant.flow,
     max: 1_000,
@@ -185,6 +188,8 @@ export const newDecision = (grantId: string, values: Partial<Decision> = {}): De
   scope: 'read write',
   tenant: null,
   decided_address: null,
+  code_hash: null,
+  expires_at: NOW + 600_000,
   now: NOW,
   ...values,
 })
@@ -194,12 +199,15 @@ export async function approvedGrant(
   store: Store,
   user: string,
   values?: Partial<NewGrant>,
+  decision?: Partial<Decision>,
 ): Promise<NewGrant> {
   const grant = newGrant(values)
   await store.insertGrant(grant)
   await store.upsertUser(newUser(user), NOW)
-  const { scope } = grant
-  expect(await store.decideGrant(newDecision(grant.id, { user_id: hash(user), scope }))).toBe(true)
+  const { scope, expires_at } = grant
+  expect(
+    await store.decideGrant(newDecision(grant.id, { user_id: hash(user), scope, expires_at, ...decision })),
+  ).toBe(true)
   return grant
 }
 

@@ -5,10 +5,13 @@ import type { AuditEvent } from '../../src/mod.ts'
 import type { EmptyDatabase } from './databases.ts'
 import type { StoreCases } from './store_contract.ts'
 import { FIRST_ROWS, FIRST_SECRET, FIRST_USER, makeFirstTables } from './store_first_tables.ts'
-import { fresh, NOW, newGrant, newIssue, newKey } from './store_rows.ts'
+import { fresh, hash, NOW, newDecision, newGrant, newIssue, newKey } from './store_rows.ts'
+import { makeSecondTables, SECOND_GRANTS } from './store_second_tables.ts'
 import { letters, odd } from './store_text.ts'
 
 const TABLES = ['credentials', 'deliveries', 'events', 'grants', 'limits', 'pairgate_migrations', 'users']
+
+const STEPS = ['0001_tables', '0002_credentials', '0003_loopback']
 
 /** The tables, without the one that a migrator may lock itself with. */
 async function listTables({ tables }: EmptyDatabase): Promise<string[]> {
@@ -16,8 +19,8 @@ async function listTables({ tables }: EmptyDatabase): Promise<string[]> {
 }
 
 /** All that is in a database. */
-async function dump({ tables, sql }: EmptyDatabase): Promise<Record<string, unknown>> {
-  const found: Record<string, unknown> = {}
+async function dump({ tables, sql }: EmptyDatabase): Promise<Record<string, Record<string, unknown>[]>> {
+  const found: Record<string, Record<string, unknown>[]> = {}
   for (const table of await tables()) found[table] = await sql(`SELECT * FROM ${table}`)
   return found
 }
@@ -78,6 +81,7 @@ async function undoHalf({ open, sql }: EmptyDatabase): Promise<void> {
   await sql('DROP TABLE deliveries')
   await sql('DROP TABLE limits')
   await sql('ALTER TABLE grants DROP COLUMN decided_address')
+  await sql('ALTER TABLE grants DROP COLUMN loopback_state')
   await sql('ALTER TABLE credentials DROP COLUMN last_used_address')
   await sql('DELETE FROM pairgate_migrations')
 }
@@ -96,9 +100,12 @@ async function failHalfWay(database: EmptyDatabase): Promise<void> {
   await sql('DROP TABLE deliveries_next_at')
 }
 
+/** What the third step adds. */
+const NO_LOOPBACK = { loopback_port: null, loopback_state: null, code_hash: null }
+
 /** Expects the rows of the first tables to be there, with nothing in the new columns but what is known of the past. */
 async function expectUpgraded({ sql }: EmptyDatabase): Promise<void> {
-  const grants = { tenant: null, decided_address: null }
+  const grants = { tenant: null, decided_address: null, ...NO_LOOPBACK }
   const credentials = {
     ...{ tenant: null, approved_address: null, access_expires_at: null, previous_hash: null },
     ...{ previous_until: null, family_hash: null, refresh_hash: null, last_used_address: null },
@@ -134,7 +141,7 @@ const upgrading: StoreCases = {
     await Promise.all(stores.map((store) => store.migrate()))
     expect(await listTables(database)).toEqual(TABLES)
     const steps = await database.sql('SELECT name FROM pairgate_migrations ORDER BY name')
-    expect(steps.map(({ name }) => name)).toEqual(['0001_tables', '0002_credentials'])
+    expect(steps.map(({ name }) => name)).toEqual(STEPS)
     await expectUpgraded(database)
     expect(await database.sql('SELECT * FROM limits')).toEqual(FIRST_ROWS.limits)
     for (const store of stores) await store.checkSchema()
@@ -156,10 +163,42 @@ const upgrading: StoreCases = {
     expect(await store.purge({ ...NOTHING, events: NOW + 1 }, 10)).toBe(1)
   },
 
+  'migrate: five stores at once upgrade the tables of the second step, and keep their rows': async ({
+    create,
+  }) => {
+    const database = await create()
+    await makeSecondTables(database)
+    const { pairgate_migrations: _steps, ...before } = await dump(database)
+    const stores = Array.from({ length: 5 }, () => database.open())
+    await Promise.all(stores.map((store) => store.migrate()))
+    const { pairgate_migrations: steps, ...after } = await dump(database)
+    expect((steps as { name: string }[]).map(({ name }) => name).sort()).toEqual(STEPS)
+    const { pairgate_migrations_lock: _lock, ...tables } = after
+    const { grants = [], ...others } = before
+    expect(tables).toEqual({ ...others, grants: grants.map((grant) => ({ ...grant, ...NO_LOOPBACK })) })
+    expect(grants).toHaveLength(3)
+  },
+
+  'PC-11 migrate: logins of the second step go on, and take no code': async ({ create }) => {
+    const database = await create()
+    await makeSecondTables(database)
+    const store = database.open()
+    await store.migrate()
+    const [allowed, pending] = await Promise.all(
+      [SECOND_GRANTS.allowed, SECOND_GRANTS.pending].map((secret_hash) => store.findGrant({ secret_hash })),
+    )
+    const unlike = { code_hash: hash('code') }
+    expect(await store.issueCredential(newIssue(allowed!, { ...unlike, max: 9 }))).toBe('refused')
+    expect(await store.issueCredential(newIssue(allowed!, { max: 9 }))).toBe('issued')
+    expect(await store.decideGrant(newDecision(pending!.id, { user_id: FIRST_USER.id }))).toBe(true)
+    expect(await store.issueCredential(newIssue(pending!, { max: 9 }))).toBe('issued')
+  },
+
   'the tables of an upgrade have the columns and indexes of new ones': async ({ create }) => {
-    const [upgraded, made] = [await create(), await create()]
+    const [upgraded, further, made] = [await create(), await create(), await create()]
     await makeFirstTables(upgraded)
-    for (const database of [upgraded, made]) await database.open().migrate()
+    await makeSecondTables(further)
+    for (const database of [upgraded, further, made]) await database.open().migrate()
     const shape = async ({ engine, sql }: EmptyDatabase) =>
       engine === 'mysql'
         ? await sql(`SELECT table_name, column_name, ordinal_position, column_type, is_nullable, column_key
@@ -168,6 +207,7 @@ const upgrading: StoreCases = {
         : await sql(`SELECT name, sql FROM sqlite_master
             WHERE name NOT LIKE '%cf%' AND name NOT LIKE '%pairgate%' ORDER BY name`)
     expect(await shape(upgraded)).toEqual(await shape(made))
+    expect(await shape(further)).toEqual(await shape(made))
     expect((await shape(made)).length).toBeGreaterThan(15)
   },
 }

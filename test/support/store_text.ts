@@ -63,6 +63,14 @@ const exactness: StoreCases = {
     expect(await store.issueCredential(newIssue(grant))).toBe('issued')
   },
 
+  'STO-02 PC-11 a grant of the delivery loopback is redeemed by exactly its code': async ({ store }) => {
+    const pair = { flow: 'pair', user_code: null, loopback_port: 4_000, loopback_state: 's' } as const
+    const grant = await approvedGrant(store, 'exact-code', pair, { code_hash: TEXT })
+    for (const alike of ALIKE)
+      expect(await store.issueCredential(newIssue(grant, { code_hash: alike(TEXT) }))).toBe('refused')
+    expect(await store.issueCredential(newIssue(grant, { code_hash: TEXT }))).toBe('issued')
+  },
+
   'STO-02 a decision and a slower pace reach exactly the grant that is named': async ({ store }) => {
     const grant = newGrant({ id: fresh(TEXT) })
     await store.insertGrant(grant)
