@@ -1,0 +1,8 @@
+/**
+ * The typed client alone: every procedure of a pairgate, for whoever signs people in by means of their own.
+ *
+ * @module
+ */
+
+export { type ApiOptions, createApi } from './generated/client.ts'
+export type * from './generated/contract.ts'
