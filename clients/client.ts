@@ -1,12 +1,27 @@
 /**
- * The typed client: one function for the connection, one error for everything that can go wrong with it. Runs wherever
- * there is `fetch`.
+ * The client: signs in, remembers the login, calls with it, keeps it fresh, signs out. Everything that a terminal needs
+ * to show comes as an event, so that any program can use it.
  *
  * @module
  */
 
-import { createTRPCClient, httpLink, type TRPCClient, type TRPCClientError } from '@trpc/client'
-import type { PairgateRouter } from '../src/router_type.ts'
+import { authorize } from './authorize.ts'
+import { credentialStore } from './credential_store.ts'
+import { LoginError, parseServer, toLoginError } from './errors.ts'
+import { createApi } from './generated/client.ts'
+import type { PairgateApi } from './generated/contract.ts'
+import {
+  collectDevice,
+  type LoginToken,
+  type SignInOptions,
+  signIn,
+  startDevice,
+  type WaitOptions,
+} from './login.ts'
+import { type Access, createSession, type Session } from './session.ts'
+import type { Account, CredentialStore, LoginEntry, StoredLogin } from './store.ts'
+import { machineName, readVariable, variablePrefix } from './surroundings.ts'
+import { checkAnswer, revoke, send, type WireOptions } from './wire.ts'
 
 /** What `createClient` takes. */
 export interface ClientOptions {
@@ -14,173 +29,317 @@ export interface ClientOptions {
   readonly server: string
   /** The client_id that the server knows this program by. Default `pairgate-cli`. */
   readonly clientId?: string | undefined
-  /** A credential, sent as `Authorization: Bearer`. Needed by `session.*`, not for signing in. */
-  readonly token?: string | undefined
-  /** Longest wait for an answer, in milliseconds. Default 30000. */
+  /**
+   * The program's name, in the names of files and variables. Default: the client_id, with `-` for what is neither letter,
+   * digit, `.`, `_` nor `-`.
+   */
+  readonly name?: string | undefined
+  /** Where logins are kept. Default `credentialStore({ name })`. */
+  readonly store?: CredentialStore | undefined
+  /** Whose login to use. Default: the active one. */
+  readonly account?: Account | undefined
+  /**
+   * A credential to use instead of any login that is kept. Default: the variable `NAME_TOKEN`, as in `MYTOOL_TOKEN`. Null:
+   * not even that.
+   */
+  readonly token?: string | null | undefined
+  /** Origins beside the server's own that `fetch` may send the credential to. Default: none. */
+  readonly origins?: readonly string[] | undefined
+  /** Longest wait for an answer of pairgate, in milliseconds. Default 30000. */
   readonly timeout?: number | undefined
   /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch | undefined
+  /** Tells the time in milliseconds. Default `Date.now`. */
+  readonly now?: (() => number) | undefined
 }
+
+/** What `login` takes beside all that `signIn` does. */
+export interface LoginOptions extends SignInOptions {
+  /** Default: the user's name and the machine's, `ada@laptop`. */
+  readonly deviceName?: string | undefined
+  /** Who has to sign in. Somebody else is `wrong_account`, and their new login is ended. Default: anybody. */
+  readonly account?: Account | undefined
+}
+
+/** A login by code that was started by one run of a program, for another run to complete. Holds a secret. */
+export interface PendingLogin {
+  readonly server: string
+  readonly client_id: string
+  /** Whoever has it collects the login: not to be printed. */
+  readonly device_code: string
+  /** The code that the page shows too. */
+  readonly user_code: string
+  /** The page without the code, for typing it there. */
+  readonly verification_uri: string
+  readonly verification_uri_complete: string
+  /** Epoch seconds. */
+  readonly expires_at: number
+  /** Least time between two polls, in seconds. */
+  readonly interval: number
+}
+
+/** How to wait for a login that another run has started. */
+export interface CompleteOptions extends WaitOptions {
+  /** Who has to sign in, as for `login`. */
+  readonly account?: Account | undefined
+}
+
+/** A new login, kept. */
+export interface Login extends LoginEntry {
+  /** Where its secrets are, for people: `keyring`, or the path of a file. */
+  readonly place: string
+  /** What the person should know about that; null when there is nothing. */
+  readonly notice: string | null
+  /** What became of the login before, of the same account: revoked, not revoked and good until then, or there was none. */
+  readonly replaced: 'revoked' | 'not_revoked' | null
+}
+
+/** How signing out went. The login is forgotten here in any case. */
+export interface Logout {
+  readonly login: LoginEntry
+  /** Why the server could not be told; null when the credential is revoked. It then stays good until it expires. */
+  readonly error: LoginError | null
+}
+
+/** What `fetch` takes; as links of tRPC have it, a member may be undefined. */
+export type FetchOptions = { readonly [Key in keyof RequestInit]: RequestInit[Key] | undefined }
 
 /** A connection to one pairgate. */
 export interface Client {
   /** Base URL without a trailing slash. */
   readonly server: string
   readonly clientId: string
-  /** Every procedure of the router, typed. Calls reject with tRPC's error; `toLoginError` explains it. */
-  readonly api: TRPCClient<PairgateRouter>
+  /** Where logins are kept. */
+  readonly store: CredentialStore
+  /**
+   * Every procedure of pairgate, typed; called with the login if there is one. Rejects with a tRPC error, which
+   * `toLoginError` explains.
+   */
+  readonly api: PairgateApi
+  /**
+   * Signs a person in, and keeps the login.
+   *
+   * @throws {LoginError} With the `code` that tells why. Then nothing was kept.
+   */
+  login(options: LoginOptions): Promise<Login>
+  /**
+   * Starts a login by code and ends at once: for a program that cannot stay until somebody has decided, as under a
+   * coding agent. Keeps nothing.
+   */
+  start(options: Pick<SignInOptions, 'deviceName' | 'scope' | 'signal'>): Promise<PendingLogin>
+  /**
+   * Waits for the decision on a login that `start` has begun, and keeps the login.
+   *
+   * @throws {LoginError} As `login`.
+   */
+  complete(pending: PendingLogin, options: CompleteOptions): Promise<Login>
+  /**
+   * Keeps a credential that came some other way: one made on the account page, say.
+   *
+   * @throws {LoginError} `not_signed_in` when the server does not know it.
+   */
+  adopt(token: string): Promise<Login>
+  /**
+   * `fetch` with the credential as `Authorization: Bearer`. Refreshes it a minute before its end, and once more when the
+   * answer is 401. A relative URL is relative to the server's origin.
+   *
+   * @throws {LoginError} `not_signed_in` without a login, `untrusted_url` for an origin that is neither the server's nor
+   * in `origins`. What the network does comes out as `fetch` has it.
+   */
+  fetch(input: string | URL | Request, init?: FetchOptions): Promise<Response>
+  /**
+   * The credential that calls are made with, refreshed if it is about to end; null when nobody is signed in.
+   *
+   * @throws {LoginError} `not_signed_in` when the login is over; it is forgotten then.
+   */
+  access(): Promise<Access | null>
+  /**
+   * Gets a new access token now.
+   *
+   * @throws {LoginError} `not_signed_in` without a login, or when it is over; `refused` when it cannot be refreshed.
+   */
+  refresh(): Promise<LoginEntry>
+  /** Revokes the login at the server and forgets it; null when there was none. */
+  logout(): Promise<Logout | null>
 }
 
-/**
- * Why something failed.
- *
- * - `access_denied`: the person said no. `expired_token`: nobody decided in time. `invalid_grant`: collected before.
- * - `not_signed_in`: the credential is unknown, expired or revoked.
- * - `refused`: the server does not want this request; the message says why.
- * - `busy`: over a limit or in trouble, worth another try. `unreachable`: no answer at all, likewise.
- * - `not_pairgate`: something else answers at this address. `untrusted_url`: the server named a page elsewhere.
- * - `bad_server`: not a usable base URL. `bad_credential_file`: not readable as one.
- */
-export type LoginErrorCode =
-  | 'access_denied'
-  | 'expired_token'
-  | 'invalid_grant'
-  | 'not_signed_in'
-  | 'refused'
-  | 'busy'
-  | 'unreachable'
-  | 'not_pairgate'
-  | 'untrusted_url'
-  | 'bad_server'
-  | 'bad_credential_file'
+/** What the parts of a client share. */
+interface Parts {
+  readonly wire: WireOptions
+  readonly clientId: string
+  readonly store: CredentialStore
+  readonly session: Session
+  readonly now: () => number
+  /** Calls with this very token, or with none. */
+  readonly apiWith: (token?: string) => PairgateApi
+}
 
-/** The one error of this kit. `code` is the contract, `message` is for people. */
-export class LoginError extends Error {
-  override readonly name = 'LoginError'
-  readonly code: LoginErrorCode
-  /** When to try again, in seconds, if the server said so. */
-  readonly retryAfter: number | undefined
+/** Asks whose a credential is. */
+async function identify(
+  { apiWith, wire: { server }, clientId, now }: Parts,
+  token: Pick<LoginToken, 'access_token' | 'refresh_token'>,
+): Promise<StoredLogin> {
+  const who = await apiWith(token.access_token).session.whoami.query()
+  const { issuer, subject, name, kind, scope, expires_in } = who
+  if (kind === 'browser') throw new LoginError('refused', "A browser's credential cannot be used here")
+  return {
+    server,
+    client_id: who.client_id ?? clientId,
+    ...{ issuer, subject, name, kind, scope },
+    expires_at: Math.floor(now() / 1000) + expires_in,
+    access_token: token.access_token,
+    refresh_token: token.refresh_token ?? null,
+  }
+}
 
-  constructor(
-    code: LoginErrorCode,
-    message: string,
-    options?: ErrorOptions & { retryAfter?: number | undefined },
-  ) {
-    super(message, options)
-    this.code = code
-    this.retryAfter = options?.retryAfter
+function toEntry({ access_token: _access, refresh_token: _refresh, ...entry }: StoredLogin): LoginEntry {
+  return entry
+}
+
+const isSame = (a: Account, b: Account) => a.issuer === b.issuer && a.subject === b.subject
+
+/** Keeps a login in place of the one before, of the same account, and ends that one. */
+async function keep({ store, wire }: Parts, login: StoredLogin): Promise<Login> {
+  const { previous, kept } = await store.lock(async () => ({
+    previous: await store.find(login.server, login),
+    kept: await store.save(login, { activate: true }),
+  }))
+  const isOther = previous !== null && previous.access_token !== login.access_token
+  const error = isOther ? await revoke(wire, previous) : null
+  return { ...toEntry(login), ...kept, replaced: isOther ? (error ? 'not_revoked' : 'revoked') : null }
+}
+
+/** Keeps a login that was just made. If that fails, it is revoked rather than left lying about. */
+async function keepNew(parts: Parts, token: LoginToken, wanted: Account | undefined): Promise<Login> {
+  const { access_token, refresh_token = null } = token
+  try {
+    const login = await identify(parts, token)
+    if (wanted && !isSame(login, wanted)) {
+      const words = `Signed in as ${login.subject}, but ${wanted.subject} was wanted`
+      throw new LoginError('wrong_account', words)
+    }
+    return await keep(parts, login)
+  } catch (error) {
+    await revoke(parts.wire, { client_id: parts.clientId, access_token, refresh_token })
+    throw toLoginError(error)
+  }
+}
+
+async function start(
+  { wire: { server }, clientId, apiWith, now }: Parts,
+  options: Parameters<Client['start']>[0],
+): Promise<PendingLogin> {
+  const deviceName = options.deviceName ?? machineName()
+  const { expires_in, ...started } = await startDevice(
+    { server, clientId, api: apiWith() },
+    { ...options, deviceName },
+  )
+  return { server, client_id: clientId, ...started, expires_at: Math.floor(now() / 1000) + expires_in }
+}
+
+async function complete(
+  parts: Parts,
+  pending: PendingLogin,
+  { account, ...how }: CompleteOptions,
+): Promise<Login> {
+  const { apiWith, now } = parts
+  const { server, client_id: clientId, expires_at } = pending
+  const begun = { ...pending, expires_in: expires_at - Math.floor(now() / 1000) }
+  const token = await collectDevice({ server, clientId, api: apiWith() }, begun, { now, ...how })
+  return await keepNew({ ...parts, clientId }, token, account)
+}
+
+/** What stands above all logins: the option, or a variable of the environment. */
+function givenToken({ token }: ClientOptions, name: string): { token: string; source: string } | null {
+  if (token === null) return null
+  if (token !== undefined) return { token, source: 'The option "token"' }
+  const source = `${variablePrefix(name)}_TOKEN`
+  const found = readVariable(source)
+  return found === null ? null : { token: found, source }
+}
+
+/** `fetch` for the gateway's own services: with a login, and to origins that may have it. */
+function clientFetch(
+  server: string,
+  origins: readonly string[],
+  session: Session,
+  inner: typeof fetch,
+): Client['fetch'] {
+  const known = new Set([server, ...origins].map((url) => new URL(url).origin))
+  const authorized = authorize(session, inner)
+  return async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input, server)
+    if (!known.has(url.origin)) {
+      throw new LoginError(
+        'untrusted_url',
+        `The credential is not for ${url.origin}; name it in "origins" if it is`,
+      )
+    }
+    if (!(await session.access())) throw new LoginError('not_signed_in', `Nobody is signed in at ${server}`)
+    return await authorized(input instanceof Request ? input : url, init as RequestInit | undefined)
   }
 }
 
 /**
- * Reads a server's base URL.
- *
- * @returns The URL without a trailing slash, query or fragment.
- * @throws {LoginError} `bad_server`
- */
-export function parseServer(server: string): string {
-  const url = URL.canParse(server) ? new URL(server) : null
-  const wrong = (why: string) => new LoginError('bad_server', `The server "${server}" ${why}`)
-  if (!url) throw wrong('is no URL, wanted something like https://gateway.example/auth')
-  if (url.username || url.password)
-    throw new LoginError('bad_server', 'The server URL must not carry a password')
-  const local = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\.[\d.]+$/.test(url.hostname)
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && local)) {
-    throw wrong('must be an https URL; http is for this very machine only')
-  }
-  return url.origin + url.pathname.replace(/\/+$/, '')
-}
-
-/** Seconds of a Retry-After header (RFC 9110 section 10.2.3); the date form is not read. */
-function retryAfter(response: Response | undefined): number | undefined {
-  const seconds = Number(response?.headers.get('retry-after') ?? Number.NaN)
-  return Number.isInteger(seconds) && seconds >= 0 ? seconds : undefined
-}
-
-function statusError(
-  status: number,
-  message: string,
-  options: { retryAfter?: number | undefined },
-): LoginError {
-  if (status === 401) return new LoginError('not_signed_in', message)
-  return status === 429 || status >= 500
-    ? new LoginError('busy', message, options)
-    : new LoginError('refused', message)
-}
-
-/** What tRPC's codes of errors stand for. The status of a batch is that of no call in it. */
-const STATUS_OF: Readonly<Record<number, number>> = { [-32001]: 401, [-32029]: 429, [-32603]: 500 }
-
-/**
- * Explains what an `api` call rejected with.
- *
- * @param error What was caught, of a client of this kit's or a host's own. A `LoginError` comes back as it is.
- */
-export function toLoginError(error: unknown): LoginError {
-  if (error instanceof LoginError) return error
-  const { cause, meta, message, shape } = error as Partial<TRPCClientError<PairgateRouter>>
-  if (cause instanceof LoginError) return cause
-  const response = meta?.response as Response | undefined
-  if (!shape && !response) {
-    return cause instanceof TypeError
-      ? new LoginError('unreachable', `The server does not answer (${message})`, { cause: error })
-      : new LoginError('busy', `The answer cannot be read (${message})`, { cause: error })
-  }
-  if (!shape && response && response.status < 500) return notPairgate(response)
-  const status = STATUS_OF[shape?.code ?? 0] ?? response?.status ?? 400
-  const words = shape ? (message ?? '') : `${saidOutside(meta)} (HTTP ${status})`
-  return statusError(status, words, { retryAfter: retryAfter(response) })
-}
-
-/** What an answer says that tRPC cannot read: pairgate's own JSON, as where it is mounted too late, or a proxy's page. */
-function saidOutside(meta: Record<string, unknown> | undefined): string {
-  const { error_description: words } = Object(meta?.responseJSON) as { error_description?: unknown }
-  return typeof words === 'string' ? words : 'The server is in trouble'
-}
-
-function notPairgate({ status }: Response): LoginError {
-  const why =
-    status === 421
-      ? 'The server goes by another host name, that of its base URL (127.0.0.1 and localhost are two)'
-      : 'No pairgate answers at this address, whose path counts too'
-  return new LoginError('not_pairgate', `${why} (HTTP ${status})`)
-}
-
-/**
- * Connects to a pairgate. Makes no request yet.
+ * Connects to a pairgate. Makes no request yet, and reads no login.
  *
  * @throws {LoginError} `bad_server`
  * @example
  * ```ts
  * const client = createClient({ server: 'https://gateway.example/auth', clientId: 'mytool' })
- * const token = await loginWithDevice(client, { onPrompt: ({ url, code }) => console.error(url, code) })
+ * await client.login({ onPrompt: ({ url, code }) => console.error(`Open ${url} and check that it shows ${code}`) })
+ * const response = await client.fetch('/api/projects')
  * ```
  */
 export function createClient(options: ClientOptions): Client {
   const server = parseServer(options.server)
-  const { clientId = 'pairgate-cli', token, timeout = 30_000, fetch = globalThis.fetch } = options
-  const send = async (url: string, init: RequestInit) => {
-    const limit = AbortSignal.timeout(timeout)
-    const signal = init.signal ? AbortSignal.any([init.signal, limit]) : limit
-    // following a redirect would hand the secret in the body to whoever it names
-    const response = await fetch(url, { ...init, signal, redirect: 'manual' }).catch((error: Error) => {
-      if (init.signal?.aborted) throw error
-      const { code, message } = (error.cause ?? error) as Error & { code?: unknown }
-      const detail = typeof code === 'string' ? code : message
-      throw new LoginError('unreachable', `${server} does not answer (${detail})`, { cause: error })
-    })
-    if (response.headers.get('content-type')?.includes('json')) return response
-    await response.body?.cancel()
-    if (response.status < 500 && response.status !== 429) throw notPairgate(response)
-    throw new LoginError('busy', `The server is in trouble (HTTP ${response.status})`, {
-      retryAfter: retryAfter(response),
-    })
+  const { clientId = 'pairgate-cli', timeout = 30_000, fetch = globalThis.fetch, now = Date.now } = options
+  const { name = clientId.replace(/[^\w.-]/g, '-'), store = credentialStore({ name }) } = options
+  const wire: WireOptions = { server, timeout, fetch }
+  const own: typeof fetch = async (input, init) => await checkAnswer(await send(wire, input, init))
+  const apiWith = (token?: string) => createApi({ server, fetch: own, ...(token && { token }) })
+  const given = givenToken(options, name)
+  const session = createSession({ server, account: options.account, store, given, api: apiWith(), now })
+  const parts: Parts = { wire, clientId, store, session, now, apiWith }
+  return {
+    server,
+    clientId,
+    store,
+    api: createApi({ server, fetch: authorize(session, own) }),
+    fetch: clientFetch(server, options.origins ?? [], session, fetch),
+    access: async () => await session.access(),
+    refresh: async () => toEntry(await session.refresh()),
+    async login({ account = options.account, ...how }) {
+      session.assertStored()
+      // a place that cannot be read shows here, before anybody signs in for nothing
+      await session.stored()
+      const deviceName = how.deviceName ?? machineName()
+      const token = await signIn({ server, clientId, api: apiWith() }, { now, ...how, deviceName })
+      return await keepNew(parts, token, account)
+    },
+    async start(how) {
+      session.assertStored()
+      await session.stored()
+      return await start(parts, how)
+    },
+    async complete(pending, { account = options.account, ...how }) {
+      session.assertStored()
+      return await complete(parts, pending, { account, ...how })
+    },
+    async adopt(token) {
+      session.assertStored()
+      const login = await identify(parts, { access_token: token }).catch((error) => {
+        throw toLoginError(error)
+      })
+      return await keep(parts, login)
+    },
+    async logout() {
+      session.assertStored()
+      const login = await session.stored()
+      if (!login) return null
+      const error = await revoke(wire, login)
+      await store.remove(server, login)
+      return { login: toEntry(login), error }
+    },
   }
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const link = httpLink({
-    url: `${server}/trpc`,
-    headers,
-    fetch: (url, init) => send(`${url}`, init as RequestInit),
-  })
-  return { server, clientId, api: createTRPCClient<PairgateRouter>({ links: [link] }) }
 }

@@ -1,145 +1,155 @@
 /**
- * Where the command keeps credentials: one JSON file that only its owner can read. Written whole and renamed into place,
- * so that a crash leaves the old one. Uses `node:fs/promises` alone, which Node, Deno and Bun all have.
+ * The file that logins are written down in: one of JSON that only its owner can read. Written whole and renamed into
+ * place, so that a crash leaves the old one.
  *
  * @module
  */
 
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { LoginError } from './client.ts'
+import { constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import process from 'node:process'
+import { type Content, EMPTY, parseContent } from './credential_content.ts'
+import { LoginError } from './errors.ts'
+import { sweepLocks } from './lock.ts'
+import { variablePrefix } from './surroundings.ts'
 
-/** One login, as it is kept. */
-export interface StoredCredential {
-  readonly access_token: string
-  readonly token_type: string
-  /** Epoch seconds. */
-  readonly expires_at: number
-  /** Who vouches for `subject`. */
-  readonly issuer: string
-  readonly subject: string
-  readonly name: string | null
-  /** `session` or `api_key`. */
-  readonly kind: string
+/** Variables of the environment. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What was read. */
+export interface FileRead {
+  readonly content: Content
+  /** Others than the owner may read or write the file. */
+  readonly isOpen: boolean
 }
 
-/** Credentials by server. Another place to keep them, a keyring say, is another function that returns this. */
-export interface CredentialStore {
-  /** Where it is, for people. */
-  readonly place: string
-  /** The server of the last login; null before the first. */
-  defaultServer(): Promise<string | null>
-  find(server: string): Promise<StoredCredential | null>
-  /** Keeps a credential in place of the one before, and makes `server` the default. */
-  save(server: string, credential: StoredCredential): Promise<void>
-  /** Forgets the credential of `server`; it stays the default. */
-  remove(server: string): Promise<void>
-}
-
-interface FileContent {
-  readonly version: 1
-  readonly default: string | null
-  readonly servers: Readonly<Record<string, StoredCredential>>
-}
-
-type Environment = Readonly<Record<string, string | undefined>>
+/** Longest file that is read or written, in characters. */
+const MAX_LENGTH = 4_000_000
 
 /**
- * The directory that pairgate's files are in: `$PAIRGATE_CONFIG_DIR`, `$XDG_CONFIG_HOME/pairgate`, `%AppData%\pairgate`
- * on Windows, or `~/.config/pairgate`; the first that is set. Empty counts as not set.
+ * The directory that a program's files are in: `$NAME_CONFIG_DIR`, `$XDG_CONFIG_HOME/name`, `%AppData%\name` on Windows,
+ * or `~/.config/name`; the first that is set. Empty counts as not set.
  *
+ * @param name The program's.
  * @param home The home directory.
  */
-export function configDirectory(env: Environment, platform: string, home: string): string {
-  if (env.PAIRGATE_CONFIG_DIR) return env.PAIRGATE_CONFIG_DIR
-  if (env.XDG_CONFIG_HOME) return join(env.XDG_CONFIG_HOME, 'pairgate')
-  if (platform === 'win32' && env.APPDATA) return join(env.APPDATA, 'pairgate')
-  return join(home, '.config', 'pairgate')
+export function configDirectory(name: string, env: Environment, platform: string, home: string): string {
+  const own = env[`${variablePrefix(name)}_CONFIG_DIR`]
+  if (own) return own
+  if (env.XDG_CONFIG_HOME) return join(env.XDG_CONFIG_HOME, name)
+  if (platform === 'win32' && env.APPDATA) return join(env.APPDATA, name)
+  return join(home, '.config', name)
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Says what is wrong with the place for logins. */
+export function badPlace(message: string, cause?: unknown): LoginError {
+  return new LoginError('bad_credential_file', message, cause === undefined ? {} : { cause })
 }
 
-function isContent(value: unknown): value is FileContent {
-  return (
-    isObject(value) &&
-    value.version === 1 &&
-    (value.default === null || typeof value.default === 'string') &&
-    isObject(value.servers) &&
-    Object.values(value.servers).every(
-      (entry) =>
-        isObject(entry) && typeof entry.access_token === 'string' && typeof entry.expires_at === 'number',
-    )
-  )
-}
-
-async function readContent(path: string): Promise<FileContent> {
-  let text: string
+/** This process's user; null where there are none, or Deno does not tell. */
+function ownUser(): number | null {
   try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { version: 1, default: null, servers: {} }
-    throw new LoginError('bad_credential_file', `Cannot read ${path}: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
-  let content: unknown
-  try {
-    content = JSON.parse(text)
+    return process.getuid?.() ?? null
   } catch {
-    // what JSON.parse says quotes the text, and that holds tokens
+    return null
   }
-  if (isContent(content)) return content
-  throw new LoginError('bad_credential_file', `${path} is damaged: it was left as it is, repair or delete it`)
 }
 
-async function writeContent(directory: string, path: string, content: FileContent): Promise<void> {
+/**
+ * Opens the file and no other: a link leads to where somebody else may have put something, and reading a pipe never ends.
+ */
+async function readRegular(path: string): Promise<{ text: string; mode: number; uid: number } | null> {
+  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
+  let file: Awaited<ReturnType<typeof open>>
+  try {
+    file = await open(path, flags)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return null
+    if (code === 'ELOOP') throw badPlace(`${path} is a link, not a file: put the file itself there`, error)
+    throw error
+  }
+  try {
+    const found = await file.stat()
+    if (!found.isFile()) throw badPlace(`${path} is not a file: remove it`)
+    if (found.size > MAX_LENGTH) throw badPlace(`${path} is too large: ${DAMAGED}`)
+    return { text: await file.readFile('utf8'), mode: found.mode, uid: found.uid }
+  } finally {
+    await file.close()
+  }
+}
+
+const DAMAGED = 'it was left as it is; repair it, or delete it and sign in again'
+
+/**
+ * Reads the file. One that is not there is empty.
+ *
+ * Who owns it matters, as ssh has it for its own: root or this user. Another user's file is one that they gave us to use,
+ * and one that root would replace by a file that they cannot read.
+ *
+ * @throws {LoginError} `bad_credential_file`
+ */
+export async function readFileContent(path: string): Promise<FileRead> {
+  const found = await readRegular(path).catch((error) => {
+    throw error instanceof LoginError ? error : badPlace(`Cannot read ${path}: ${error.message}`, error)
+  })
+  if (!found) return { content: EMPTY, isOpen: false }
+  const { text, mode, uid } = found
+  const me = ownUser()
+  if (me !== null && uid !== me && uid !== 0) {
+    throw badPlace(`${path} belongs to another user (${uid}): run this as that user, or delete the file`)
+  }
+  const content = parseContent(text)
+  if (content === 'other version') {
+    const advice = 'it was left as it is; use that version, or delete it and sign in again'
+    throw badPlace(`${path} was written by another version of this program: ${advice}`)
+  }
+  if (!content) throw badPlace(`${path} is damaged: ${DAMAGED}`)
+  return { content, isOpen: process.platform !== 'win32' && (mode & 0o077) !== 0 }
+}
+
+/** Deletes what processes left behind that ended in the middle. They have the lock while they write. */
+async function sweep(path: string): Promise<void> {
+  const folder = dirname(path)
+  const prefix = `${basename(path)}.`
+  for (const name of await readdir(folder)) {
+    if (name.startsWith(prefix) && name.endsWith('.tmp')) await rm(join(folder, name), { force: true })
+  }
+  await sweepLocks(lockOf(path))
+}
+
+/** Where the lock of a file is. */
+export function lockOf(path: string): string {
+  return `${path}.lock`
+}
+
+/**
+ * Replaces the file, and makes its folder if that is missing; with the lock. The folder is left as it is otherwise: it may
+ * be one that others have to reach, and the file is closed to them all the same.
+ *
+ * @returns Whether others may write to the folder, and so put a file of theirs in place of this one.
+ * @throws {LoginError} `bad_credential_file`
+ */
+export async function writeFileContent(path: string, content: Content): Promise<boolean> {
+  const text = `${JSON.stringify(content, null, 2)}\n`
+  if (text.length > MAX_LENGTH) throw badPlace(`${path} would be too large: remove logins first`)
+  const folder = dirname(path)
   const temporary = `${path}.${crypto.randomUUID()}.tmp`
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await sweep(path)
     const file = await open(temporary, 'wx', 0o600)
     try {
-      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
+      await file.writeFile(text)
       await file.sync()
     } finally {
       await file.close()
     }
     await rename(temporary, path)
+    const { mode } = await stat(folder)
+    return process.platform !== 'win32' && (mode & 0o022) !== 0 && (mode & 0o1000) === 0
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {})
-    throw new LoginError('bad_credential_file', `Cannot write ${path}: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
-}
-
-/**
- * Keeps credentials in `credentials.json` (mode 0600) in `directory` (made 0700 if missing). Every method rejects with
- * a `LoginError` `bad_credential_file` when the file cannot be read or written; a damaged one is never overwritten.
- */
-export function credentialFile(directory: string): CredentialStore {
-  const path = join(directory, 'credentials.json')
-  return {
-    place: path,
-    async defaultServer() {
-      return (await readContent(path)).default
-    },
-    async find(server) {
-      return (await readContent(path)).servers[server] ?? null
-    },
-    async save(server, credential) {
-      const { servers } = await readContent(path)
-      await writeContent(directory, path, {
-        version: 1,
-        default: server,
-        servers: { ...servers, [server]: credential },
-      })
-    },
-    async remove(server) {
-      const content = await readContent(path)
-      const { [server]: removed, ...servers } = content.servers
-      if (removed) await writeContent(directory, path, { ...content, servers })
-    },
+    throw badPlace(`Cannot write ${path}: ${(error as Error).message}`, error)
   }
 }

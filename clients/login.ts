@@ -1,12 +1,21 @@
 /**
- * The two logins, from start to credential. They print nothing and open nothing: `onPrompt` is told what the person has
- * to see, the promise brings the credential.
+ * Signing in, from start to credential. Nothing here prints, and nothing reads a terminal: `onPrompt` is told what the
+ * person has to see, the promise brings the credential.
  *
  * @module
  */
 
-import type { TokenOutcome } from '../src/core/outcome.ts'
-import { type Client, LoginError, parseServer, toLoginError } from './client.ts'
+import { openBrowser } from './browser.ts'
+import { LoginError, parseServer, toLoginError } from './errors.ts'
+import type {
+  DeviceAuthorizationResponse,
+  PairgateApi,
+  PairStartResponse,
+  TokenOutcome,
+} from './generated/contract.ts'
+import { type Loopback, listenOnLoopback } from './loopback.ts'
+import { surroundings } from './surroundings.ts'
+import { chooseTransport, type Surroundings, type Transport } from './transport.ts'
 
 /** A mutation, whatever the client's links, transformer and error shape are. */
 interface Call<Of extends { mutate: (...args: never[]) => Promise<unknown> }> {
@@ -16,38 +25,38 @@ interface Call<Of extends { mutate: (...args: never[]) => Promise<unknown> }> {
   ): Promise<Awaited<ReturnType<Of['mutate']>>>
 }
 
-type Calls<
-  Of extends Record<Name, { mutate: (...args: never[]) => Promise<unknown> }>,
-  Name extends string,
-> = {
-  readonly [Key in Name]: Call<Of[Key]>
-}
-
 /**
- * What the logins need: a `Client`, or the part of a host's own tRPC client that pairgate's router is nested under, with
- * the base URL of its pages: `{ server, clientId, api: host.cli }`.
+ * Where to sign in: a base URL, a registered client_id, and the calls. `api` may be the part of a host's own tRPC client
+ * that pairgate's router is nested under: `{ server, clientId, api: host.cli }`.
  */
-export interface LoginClient extends Pick<Client, 'server' | 'clientId'> {
+export interface LoginTarget {
+  readonly server: string
+  readonly clientId: string
   readonly api: {
-    readonly device: Calls<Client['api']['device'], 'authorize' | 'token'>
-    readonly pair: Calls<Client['api']['pair'], 'start' | 'token'>
+    readonly device: {
+      readonly authorize: Call<PairgateApi['device']['authorize']>
+      readonly token: Call<PairgateApi['device']['token']>
+    }
+    readonly pair: {
+      readonly start: Call<PairgateApi['pair']['start']>
+      readonly token: Call<PairgateApi['pair']['token']>
+    }
   }
 }
 
-/** The two ways to sign in: `device` ends in an API key, `pair` in a session. */
-export type LoginFlow = 'device' | 'pair'
-
 /** What a person has to be shown. */
 export interface LoginPrompt {
-  readonly flow: LoginFlow
-  /** The link to open; on the server's own origin. */
+  readonly via: Transport
+  /** The link to open; on the server's own origin. With `loopback` it has to be opened on this machine. */
   readonly url: string
   /** Device flow: the page without the code, for typing it there. */
   readonly entry_url?: string
-  /** The code that the page shows too (device flow: the user code; paircode flow: a word and a number). */
+  /** The code that the page shows too (`device`: the user code; else a word and a number). */
   readonly code: string
   /** Seconds to decide in. */
   readonly expires_in: number
+  /** Whether the link is about to be opened in a browser here. */
+  readonly browser: boolean
 }
 
 /** A credential, fresh from the server. */
@@ -56,20 +65,30 @@ export interface LoginToken {
   readonly token_type: 'Bearer'
   /** Lifetime in seconds. */
   readonly expires_in: number
-  /** Good once, for `session.refresh`; there when the client has `refresh`, or asked for `offline_access`. */
+  /** Good once, for a refresh; there when the client has `refresh`, or asked for `offline_access`. */
   readonly refresh_token?: string
   /** Space-separated; absent when there is none. */
   readonly scope?: string
 }
 
-/** What both logins take. */
-export interface LoginOptions {
-  /** Called once, before the first poll. */
+/** How to sign in. */
+export interface SignInOptions {
+  /** Called with what the person must see, before the first poll; once more if `auto` has to take another way. */
   readonly onPrompt: (prompt: LoginPrompt) => void
+  /** Which way. Default `auto`: `chooseTransport` decides. */
+  readonly via?: 'auto' | Transport | undefined
+  /** Whether to open the link in a browser here. Default: as `chooseTransport` says. */
+  readonly browser?: boolean | undefined
+  /** Opens a link; false when it cannot. Default `openBrowser`. */
+  readonly open?: ((url: string) => Promise<boolean>) | undefined
+  /** Where this runs, for `auto`. Default: asked of the machine. */
+  readonly where?: Surroundings | undefined
   /** What the person knows this machine by. Shown on the page. */
   readonly deviceName?: string | undefined
   /** Space-separated scopes to ask for. Default: none. */
   readonly scope?: string | undefined
+  /** Told that no browser could be opened. With `auto` another prompt follows, else the person may open the link. */
+  readonly onBrowserFailure?: (() => void) | undefined
   /** Told that the server wants polls further apart: `interval` in seconds. */
   readonly onSlowDown?: ((interval: number) => void) | undefined
   /** Told that a poll failed and will be repeated. */
@@ -94,7 +113,8 @@ const ENDINGS = {
 const ending = (code: keyof typeof ENDINGS, options?: ErrorOptions) =>
   new LoginError(code, ENDINGS[code], options)
 
-async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/** Waits `ms` milliseconds, or rejects with the signal's reason. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
   await new Promise<void>((resolve, reject) => {
     const stop = () => {
@@ -126,7 +146,7 @@ async function call<T>(
 }
 
 /** Lets nothing through but pages of the server itself: what is printed here, people open and trust. */
-function checkUrl(url: string, { server }: LoginClient): string {
+function checkUrl(url: string, { server }: LoginTarget): string {
   const page = URL.canParse(url) ? new URL(url) : null
   if (page?.origin === new URL(parseServer(server)).origin && !page.username && !page.password)
     return page.href
@@ -136,17 +156,40 @@ function checkUrl(url: string, { server }: LoginClient): string {
   )
 }
 
+/** How to wait for a decision. */
+export type WaitOptions = Pick<SignInOptions, 'onRetry' | 'onSlowDown' | 'signal' | 'wait' | 'now'>
+
+/** A poll, and what can cut the pause before the next one short. */
+interface Polled {
+  readonly ask: (options: CallOptions) => Promise<TokenOutcome>
+  readonly start: { readonly expires_in: number; readonly interval: number }
+  readonly woken?: AbortSignal | undefined
+}
+
+/** Waits for the next poll. An alarm ends the wait early, without being an error. */
+async function pauseFor(ms: number, woken: AbortSignal | undefined, options: WaitOptions): Promise<void> {
+  const { signal, wait = sleep } = options
+  if (woken?.aborted) return
+  const either = woken && signal ? AbortSignal.any([woken, signal]) : (woken ?? signal)
+  try {
+    await wait(ms, either)
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (!woken?.aborted) throw error
+  }
+}
+
 /** Polls until there is a decision: at once, then every `interval` seconds (RFC 8628 section 3.5). */
-async function poll(
-  ask: (options: CallOptions) => Promise<TokenOutcome>,
-  start: { readonly expires_in: number; readonly interval: number },
-  { onSlowDown, onRetry, signal, wait = sleep, now = Date.now }: LoginOptions,
-): Promise<LoginToken> {
+async function poll({ ask, start, woken }: Polled, options: WaitOptions): Promise<LoginToken> {
+  const { onSlowDown, onRetry, signal, now = Date.now } = options
   const deadline = now() + start.expires_in * 1000
+  let alarm = woken
   let interval = start.interval
   for (;;) {
     let pause = interval
     let failure: LoginError | undefined
+    // an alarm that went off is heard once: after it the pace is the usual one
+    if (alarm?.aborted) alarm = undefined
     try {
       const answer = await call(ask, signal)
       if (answer.status === 'issued') {
@@ -164,60 +207,188 @@ async function poll(
       onRetry?.(failure)
     }
     if (now() >= deadline) throw ending('expired_token', { cause: failure })
-    await wait(Math.min(pause * 1000, Math.max(deadline - now(), 1000)), signal)
+    await pauseFor(Math.min(pause * 1000, Math.max(deadline - now(), 1000)), alarm, options)
   }
 }
 
-/**
- * Signs in by the device flow (RFC 8628): the person opens a link or types a short code, this program gets an API key.
- *
- * @throws {LoginError} With the `code` that tells why.
- */
-export async function loginWithDevice(client: LoginClient, options: LoginOptions): Promise<LoginToken> {
-  const { api, clientId } = client
-  const { deviceName: device_name, scope, signal } = options
-  const input = { client_id: clientId, device_name, scope }
-  const start = await call((request) => api.device.authorize.mutate(input, request), signal)
-  options.onPrompt({
-    flow: 'device',
-    url: checkUrl(start.verification_uri_complete, client),
-    entry_url: checkUrl(start.verification_uri, client),
-    code: start.user_code,
-    expires_in: start.expires_in,
-  })
+/** What was decided on before the start. */
+interface Plan extends SignInOptions {
+  readonly browser: boolean
+  /** Told that the browser did not open. */
+  readonly onBrowserFailure: () => void
+}
+
+function show(prompt: LoginPrompt, { onPrompt, onBrowserFailure, open = openBrowser }: Plan): void {
+  onPrompt(prompt)
+  if (prompt.browser) void open(prompt.url).then((opened) => opened || onBrowserFailure(), onBrowserFailure)
+}
+
+/** A login by code that was started. `device_code` is a secret: whoever has it collects the login. */
+export type DeviceStart = DeviceAuthorizationResponse
+
+/** Starts a login by code (RFC 8628 section 3.1), for `collectDevice` to wait for. */
+export async function startDevice(
+  target: LoginTarget,
+  { deviceName: device_name, scope, signal }: Pick<SignInOptions, 'deviceName' | 'scope' | 'signal'>,
+): Promise<DeviceStart> {
+  const input = { client_id: target.clientId, device_name, scope }
+  const start = await call((request) => target.api.device.authorize.mutate(input, request), signal)
+  return {
+    ...start,
+    verification_uri: checkUrl(start.verification_uri, target),
+    verification_uri_complete: checkUrl(start.verification_uri_complete, target),
+  }
+}
+
+/** Waits for what the person decides on a login by code, and collects it. */
+export async function collectDevice(
+  { api, clientId: client_id }: LoginTarget,
+  start: DeviceStart,
+  options: WaitOptions,
+): Promise<LoginToken> {
   const { device_code } = start
-  return await poll(
-    (request) => api.device.token.mutate({ client_id: clientId, device_code }, request),
-    start,
-    options,
-  )
+  const ask = (request: CallOptions) => api.device.token.mutate({ client_id, device_code }, request)
+  return await poll({ ask, start }, options)
+}
+
+async function byDevice(target: LoginTarget, plan: Plan): Promise<LoginToken> {
+  const start = await startDevice(target, plan)
+  const { verification_uri_complete: url, verification_uri: entry_url, user_code: code, expires_in } = start
+  show({ via: 'device', url, entry_url, code, expires_in, browser: plan.browser }, plan)
+  return await collectDevice(target, start, plan)
+}
+
+/** 32 random bytes, base64url. */
+function randomText(): string {
+  return base64url(crypto.getRandomValues(new Uint8Array(32)))
 }
 
 const base64url = (bytes: Uint8Array) =>
   btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (sign) => ({ '+': '-', '/': '_' })[sign] ?? '')
 
+/** Starts with a verifier that stays here; its S256 is the paircode in the link. */
+async function startPair(
+  { api, clientId }: LoginTarget,
+  { deviceName: device_name, scope, signal }: Plan,
+  delivery: { delivery?: 'loopback'; port?: number; state?: string },
+): Promise<{ start: PairStartResponse; verifier: string }> {
+  const verifier = randomText()
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
+  const paircode = base64url(new Uint8Array(digest))
+  const input = { client_id: clientId, paircode, device_name, scope, ...delivery }
+  return { start: await call((request) => api.pair.start.mutate(input, request), signal), verifier }
+}
+
+function pairPrompt(
+  target: LoginTarget,
+  via: Transport,
+  start: PairStartResponse,
+  browser: boolean,
+): LoginPrompt {
+  const { login_url, match_code: code, expires_in } = start
+  return { via, url: checkUrl(login_url, target), code, expires_in, browser }
+}
+
+async function byLink(target: LoginTarget, plan: Plan): Promise<LoginToken> {
+  const { api, clientId } = target
+  const { start, verifier } = await startPair(target, plan, {})
+  show(pairPrompt(target, 'link', start, plan.browser), plan)
+  const ask = (request: CallOptions) => api.pair.token.mutate({ client_id: clientId, verifier }, request)
+  return await poll({ ask, start }, plan)
+}
+
+/** The browser brings a code that the credential takes beside the verifier. Polls meanwhile tell of Deny and the end. */
+async function byLoopback(target: LoginTarget, plan: Plan, open: OpenLoopback): Promise<LoginToken> {
+  const { api, clientId } = target
+  const { loopback, state } = open
+  const { start, verifier } = await startPair(target, plan, {
+    delivery: 'loopback',
+    port: loopback.port,
+    state,
+  })
+  const prompt = pairPrompt(target, 'loopback', start, plan.browser)
+  loopback.finishAt(prompt.url)
+  show(prompt, plan)
+  const woken = new AbortController()
+  let code: string | undefined
+  void loopback.callback.then((callback) => {
+    // Deny needs no code: the next poll tells
+    code = callback.code
+    woken.abort()
+  })
+  const ask = (request: CallOptions) =>
+    api.pair.token.mutate({ client_id: clientId, verifier, ...(code && { code }) }, request)
+  return await poll({ ask, start, woken: woken.signal }, plan)
+}
+
+interface OpenLoopback {
+  readonly loopback: Loopback
+  readonly state: string
+}
+
+async function openLoopback(): Promise<OpenLoopback | null> {
+  const state = randomText()
+  try {
+    return { loopback: await listenOnLoopback(state), state }
+  } catch {
+    // a sandbox without a listening socket, as Deno without --allow-net=127.0.0.1
+    return null
+  }
+}
+
+/** Signs in one way. */
+async function signInVia(via: Transport, target: LoginTarget, plan: Plan): Promise<LoginToken> {
+  if (via === 'device') return await byDevice(target, plan)
+  const open = via === 'loopback' ? await openLoopback() : null
+  if (!open) return await byLink(target, plan)
+  try {
+    return await byLoopback(target, plan, open)
+  } finally {
+    open.loopback.close()
+  }
+}
+
+/** A browser that does not open is no end: a code is good on any other device too. */
+async function signInSomehow(via: Transport, target: LoginTarget, plan: Plan): Promise<LoginToken> {
+  const { signal } = plan
+  const failed = new AbortController()
+  const onBrowserFailure = () => {
+    plan.onBrowserFailure()
+    failed.abort()
+  }
+  const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
+  try {
+    return await signInVia(via, target, { ...plan, onBrowserFailure, signal: either })
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (!failed.signal.aborted) throw error
+    return await signInVia('device', target, { ...plan, browser: false })
+  }
+}
+
 /**
- * Signs in by a paircode: the person opens a link that holds only the hash of a verifier kept here, this program gets a
- * session.
+ * Signs a person in and brings the credential; keeps nothing. `client.login` does that too, and remembers the login.
  *
  * @throws {LoginError} With the `code` that tells why.
  */
-export async function loginWithPaircode(client: LoginClient, options: LoginOptions): Promise<LoginToken> {
-  const { api, clientId } = client
-  const { deviceName: device_name, scope, signal } = options
-  const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)))
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
-  const input = { client_id: clientId, paircode: base64url(new Uint8Array(digest)), device_name, scope }
-  const start = await call((request) => api.pair.start.mutate(input, request), signal)
-  options.onPrompt({
-    flow: 'pair',
-    url: checkUrl(start.login_url, client),
-    code: start.match_code,
-    expires_in: start.expires_in,
+export async function signIn(target: LoginTarget, options: SignInOptions): Promise<LoginToken> {
+  const { via = 'auto', browser } = options
+  let isOver = false
+  const plan = (choice: { readonly browser: boolean }): Plan => ({
+    ...options,
+    browser: browser ?? choice.browser,
+    onBrowserFailure: () => isOver || options.onBrowserFailure?.(),
   })
-  return await poll(
-    (request) => api.pair.token.mutate({ client_id: clientId, verifier }, request),
-    start,
-    options,
-  )
+  try {
+    // where everything is said, nothing is asked of the surroundings: Deno takes a permission for that
+    if (via !== 'auto' && browser !== undefined) return await signInVia(via, target, plan({ browser }))
+    const choice = chooseTransport(options.where ?? surroundings())
+    if (via !== 'auto') return await signInVia(via, target, plan(choice))
+    const { via: chosen } = choice
+    return browser === false
+      ? await signInVia('device', target, plan(choice))
+      : await signInSomehow(chosen, target, plan(choice))
+  } finally {
+    isOver = true
+  }
 }

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createClient, loginWithDevice } from '../clients/mod.ts'
+import { createClient, loginWithDevice } from './support/kit.ts'
 import { demand } from './support/matrix.ts'
 import { whyNot } from './support/runtimes.ts'
 import {

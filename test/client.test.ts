@@ -5,16 +5,14 @@ import { getEventListeners } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serve } from '../adapters/node.ts'
 import {
-  createClient,
   LoginError,
-  type LoginOptions,
   type LoginPrompt,
-  loginWithDevice,
-  loginWithPaircode,
   parseServer,
+  type SignInOptions,
   toLoginError,
 } from '../clients/mod.ts'
 import { createBrowser, createTestGate, type TestBrowser, type TestGate } from './support/gate.ts'
+import { createClient, loginWithDevice, loginWithPaircode } from './support/kit.ts'
 import { findFreePort } from './support/standalone.ts'
 
 let server: string
@@ -39,11 +37,11 @@ async function signedIn(username: string): Promise<TestBrowser> {
 }
 
 /** Options with the server's clock: waiting moves it on, and nobody sleeps. `onWait` comes first. */
-function quick(onWait: (prompt: LoginPrompt) => unknown, options: Partial<LoginOptions> = {}) {
+function quick(onWait: (prompt: LoginPrompt) => unknown, options: Partial<SignInOptions> = {}) {
   const prompts: LoginPrompt[] = []
   const waits: number[] = []
   let now = 0
-  const login: LoginOptions = {
+  const login: SignInOptions = {
     onPrompt: (prompt) => prompts.push(prompt),
     now: () => now,
     async wait(ms) {
@@ -84,7 +82,7 @@ describe.each(FLOWS)('%s flow', (flow, signIn, kind) => {
     expect(Object.keys(token).sort()).toEqual(['access_token', 'expires_in', 'token_type'])
     expect(waits).toEqual([5])
     expect(prompts).toHaveLength(1)
-    expect(prompts[0]).toMatchObject({ flow, expires_in: 600 })
+    expect(prompts[0]).toMatchObject({ via: flow === 'pair' ? 'link' : flow, expires_in: 600 })
     expect(prompts[0]!.url.startsWith(`${server}/`)).toBe(true)
     const { api } = createClient({ server, token: token.access_token })
     const who = await api.session.whoami.query()
@@ -118,9 +116,11 @@ describe.each(FLOWS)('%s flow', (flow, signIn, kind) => {
 
 test('PC-12 the verifier travels only in POST bodies, the link holds its S256', async () => {
   const requests: { url: string; method: string; body: string }[] = []
-  const recorded: typeof fetch = (url, init) => {
-    requests.push({ url: String(url), method: init?.method ?? 'GET', body: String(init?.body) })
-    return fetch(url, init)
+  const recorded: typeof fetch = async (input, init) => {
+    const request = new Request(input, init)
+    const { url, method } = request
+    requests.push({ url, method, body: await request.clone().text() })
+    return await fetch(request)
   }
   const { login, prompts } = quick(await decided('allow', 'alice'))
   await loginWithPaircode(createClient({ server, fetch: recorded }), login)

@@ -11,10 +11,10 @@ import {
   jwtVerify,
 } from 'jose'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createClient, loginWithDevice } from '../clients/mod.ts'
 import { ALICE, ask, bearer, createAuthzGate, createShakyGate, keyFor } from './support/authz.ts'
 import { callAs, postForm } from './support/credentials.ts'
 import { BASE, createTestGate, SECRET, type TestGate } from './support/gate.ts'
+import { createClient, loginWithDevice } from './support/kit.ts'
 import { demand } from './support/matrix.ts'
 import { whyNot } from './support/runtimes.ts'
 import { SERVERS, type ServerRuntime, signInAt, startStandalone } from './support/standalone.ts'

@@ -9,16 +9,11 @@ import express from 'express'
 import superjson from 'superjson'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { closeServer, toNodeHandler, toRequest } from '../adapters/node.ts'
-import {
-  LoginError,
-  type LoginPrompt,
-  loginWithDevice,
-  loginWithPaircode,
-  toLoginError,
-} from '../clients/mod.ts'
+import { LoginError, type LoginPrompt, toLoginError } from '../clients/mod.ts'
 import { PairgateError } from '../src/mod.ts'
 import { watchSqlite } from './support/faults.ts'
 import { createBrowser, createTestGate } from './support/gate.ts'
+import { createClient, loginWithDevice, loginWithPaircode } from './support/kit.ts'
 import { findFreePort } from './support/standalone.ts'
 import {
   createHostClient,
@@ -251,7 +246,9 @@ describe('the example', () => {
     const origin = 'http://127.0.0.1:3000'
     const send = async (path: URL | RequestInfo, init?: RequestInit) =>
       await app.fetch(
-        new Request(new URL(String(path), origin), { redirect: 'manual', ...init }),
+        path instanceof Request
+          ? path
+          : new Request(new URL(String(path), origin), { redirect: 'manual', ...init }),
         env as never,
       )
     const connect = (token?: string) =>
@@ -285,6 +282,22 @@ describe('the example', () => {
       const error = await failure(connect(other).projects.query())
       expect(error).toMatchObject({ data: { code: 'UNAUTHORIZED' } })
     }
+    // what the page shows: the kit signs in, and its fetch carries the host's own typed client
+    const kit = createClient({ server: client.server, clientId: 'mytool', fetch: send })
+    const api = createTRPCClient<typeof import('../examples/trpc.ts').appRouter>({
+      links: [httpBatchLink({ url: `${origin}/api`, transformer: superjson, fetch: kit.fetch })],
+    })
+    let link = ''
+    await kit.login({
+      via: 'device',
+      browser: false,
+      scope: 'read',
+      onPrompt: ({ url }) => {
+        link = url
+      },
+      wait: async () => void (await person.decide(link, 'allow', { 'scope:read': '1' })),
+    })
+    expect(await api.projects.query()).toEqual([{ owner: 'alice', since: new Date(0) }])
   })
 
   test('is what the documentation shows', () => {

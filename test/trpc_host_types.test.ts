@@ -5,9 +5,9 @@ import { initTRPC } from '@trpc/server'
 import superjson from 'superjson'
 import * as v from 'valibot'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import type { LoginClient } from '../clients/login.ts'
-import { createClient } from '../clients/mod.ts'
+import type { LoginTarget } from '../clients/login.ts'
 import { BASE, createTestGate } from './support/gate.ts'
+import { createClient } from './support/kit.ts'
 import { createHostClient, createHostRouter, type HostContext } from './support/trpc_host.ts'
 
 const { gate } = createTestGate()
@@ -115,12 +115,12 @@ describe('the host’s client', () => {
   })
 
   test('logins take its part that is pairgate’s, or a client of the kit’s, and nothing else', () => {
-    const mine: LoginClient = { server: `${BASE}/auth`, clientId: 'mytool', api: cli }
-    const own: LoginClient = createClient({ server: BASE })
+    const mine: LoginTarget = { server: `${BASE}/auth`, clientId: 'mytool', api: cli }
+    const own: LoginTarget = createClient({ server: BASE })
     // @ts-expect-error this is the whole of the host
-    const whole: LoginClient = { server: BASE, clientId: 'mytool', api: createHostClient(`${BASE}/api`) }
+    const whole: LoginTarget = { server: BASE, clientId: 'mytool', api: createHostClient(`${BASE}/api`) }
     // @ts-expect-error a login shows pages of one origin: which?
-    const nowhere: LoginClient = { clientId: 'mytool', api: cli }
+    const nowhere: LoginTarget = { clientId: 'mytool', api: cli }
     expect([mine, own, whole, nowhere].map(({ clientId }) => clientId)).toEqual([
       'mytool',
       'pairgate-cli',

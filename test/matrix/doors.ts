@@ -5,8 +5,9 @@
  * @module
  */
 
-import { createClient, toLoginError } from '../../clients/mod.ts'
+import { toLoginError } from '../../clients/mod.ts'
 import { createBrowser, DEVICE_GRANT, type TestBrowser } from '../support/gate.ts'
+import { createClient } from '../support/kit.ts'
 import { type Door, type Flow, type Login, openDecision, preparePair, type Send } from '../support/logins.ts'
 
 /** A running server, as its users know it. */

@@ -1,7 +1,8 @@
 /** Logins that end without a credential, or ask for a second one. @module */
 
 import assert from 'node:assert/strict'
-import { createClient, type LoginError, loginWithDevice, loginWithPaircode } from '../../clients/mod.ts'
+import type { LoginError } from '../../clients/mod.ts'
+import { createClient, loginWithDevice, loginWithPaircode } from '../support/kit.ts'
 import { preparePair } from '../support/logins.ts'
 import {
   api,

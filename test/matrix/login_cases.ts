@@ -1,7 +1,8 @@
 /** Logins that succeed, and what the credential is good for. @module */
 
 import assert from 'node:assert/strict'
-import { createClient, loginWithDevice, loginWithPaircode, toLoginError } from '../../clients/mod.ts'
+import { toLoginError } from '../../clients/mod.ts'
+import { createClient, loginWithDevice, loginWithPaircode } from '../support/kit.ts'
 import type { Flow } from '../support/logins.ts'
 import {
   api,

@@ -1,7 +1,7 @@
 /** How fast a CLI may poll, and what it is told when it is too fast. @module */
 
 import assert from 'node:assert/strict'
-import { createClient, loginWithDevice, loginWithPaircode } from '../../clients/mod.ts'
+import { createClient, loginWithDevice, loginWithPaircode } from '../support/kit.ts'
 import { DOORS, openPage, type Polled, poll, type Site, type Started, signIn, sleep, start } from './doors.ts'
 import { type Cases, forFlows } from './world.ts'
 
