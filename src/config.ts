@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { guardSchema, readWebhookKeys, schema } from './config_schema.ts'
 import { type AddressRange, isLoopbackHost, isProtected, isPublicHost, parseRange } from './core/address.ts'
 import type { Flow } from './core/grant.ts'
+import type { Delivery } from './core/loopback.ts'
 import { PairgateError } from './errors.ts'
 import { sha256Hex } from './hash.ts'
 import type { PairgateOptions } from './options.ts'
@@ -19,6 +20,8 @@ export interface Client {
   readonly sessionSeconds: number
   /** Whether it always gets a refresh token. */
   readonly refresh: boolean
+  /** How its logins by link may be delivered. */
+  readonly deliveries: readonly Delivery[]
   /** Where its logins must start and be allowed; null for anywhere. */
   readonly trustedNetworks: readonly AddressRange[] | null
   /** What its API keys are called when the device says no name. */
@@ -172,7 +175,11 @@ type Parsed = v.InferOutput<typeof schema>
 
 /** The clients that every server knows, and those of the options, which may replace them. */
 function listClients(options: Parsed): Parsed['clients'] {
-  const builtIn = { flows: ['device', 'pair'] as Flow[], refresh: false }
+  const builtIn = {
+    flows: ['device', 'pair'] as Flow[],
+    deliveries: ['poll', 'loopback'] as Delivery[],
+    refresh: false,
+  }
   return {
     [BUILT_IN_CLIENT]: { ...builtIn, name: 'pairgate CLI', scopes: [...RESERVED_SCOPES.keys()] },
     ...(options.seedCompat && { [SEED_CLIENT]: { ...builtIn, name: 'A command-line app', scopes: [] } }),
@@ -191,6 +198,7 @@ function parseClient(id: string, client: Parsed['clients'][string], options: Par
     keySeconds: client.keyTtl ?? options.keySeconds,
     sessionSeconds: client.sessionTtl ?? options.sessionSeconds,
     refresh: client.refresh,
+    deliveries: client.deliveries,
     trustedNetworks: networks ? parseRanges(option, networks) : null,
     keyName: id === SEED_CLIENT ? 'Device Link Access Key' : (client.name ?? id),
   }

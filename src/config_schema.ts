@@ -30,6 +30,7 @@ const clientSchema = v.strictObject({
   keyTtl: v.optional(lifetime),
   sessionTtl: v.optional(lifetime),
   refresh: v.optional(v.boolean(), false),
+  deliveries: v.optional(v.array(v.picklist(['poll', 'loopback'])), ['poll', 'loopback']),
   trustedNetworks: v.optional(networks),
 })
 

@@ -1,6 +1,7 @@
 /** The options of pairgate: type, unit, range, default and meaning of each, in one place. Checked in config.ts. @module */
 
 import type { Flow } from './core/grant.ts'
+import type { Delivery } from './core/loopback.ts'
 import type { Provider } from './providers.ts'
 import type { AuditEvent, EventType, Store, UserIdentity } from './store.ts'
 
@@ -62,6 +63,11 @@ export interface ClientOptions {
    * `offline_access`, which must be among its `scopes`.
    */
   readonly refresh?: boolean | undefined
+  /**
+   * How its logins by link may reach it. With `['loopback']` alone nobody elsewhere can collect what a person is lured to
+   * allow. Default: both.
+   */
+  readonly deliveries?: readonly Delivery[] | undefined
   /** Networks that its logins must start and be allowed in, as CIDRs. Default: `trustedNetworks`. */
   readonly trustedNetworks?: readonly string[] | undefined
 }

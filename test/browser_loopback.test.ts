@@ -46,15 +46,17 @@ function readCallback({ requests }: Listener): Record<string, string> {
 }
 
 /** Ann at the page of a login whose CLI listens. */
-async function atReview(listener: Listener, form: Record<string, string> = {}, address?: string) {
-  const { gate, issuer } = await stage.upstream()
+async function atReview(listener: Listener, form: Record<string, string> = {}, name = 'pairgate CLI') {
+  const { gate, issuer } = await stage.upstream({
+    clients: { tool: { name: 'Tool One', scopes: ['read', 'write'] } },
+  })
   const own = { delivery: 'loopback', port: String(listener.port), state: 'Az09._~-' }
-  const cli = await startPair(gate, { ...own, ...form }, address)
+  const cli = await startPair(gate, { ...own, ...form })
   listener.next = cli.login_url
   const person: Person = await stage.person()
   await person.page.goto(cli.login_url)
   await signInAtIssuer(person, 'ann')
-  await person.see('Let pairgate CLI sign in as you?')
+  await person.see(`Let ${name} sign in as you?`)
   return { gate, issuer, cli, person }
 }
 
@@ -88,14 +90,27 @@ describe.skipIf(!browser)('delivery loopback, with scripts off', () => {
 
   test('PC-11 WEB-04 from the page that is shown again after a problem it goes on, too', async () => {
     await using listener = await listen()
-    const { gate, cli, person } = await atReview(listener, {}, '203.0.113.7')
+    const asked = { client_id: 'tool', scope: 'read write' }
+    const { gate, cli, person } = await atReview(listener, asked, 'Tool One')
+    for (const box of await person.page.getByRole('checkbox').all()) await box.uncheck()
     await person.press('Allow')
     await person.page.getByRole('alert').waitFor()
     expect(listener.requests).toEqual([])
-    await person.page.getByLabel('Match code').fill(cli.match_code)
+    await person.page.getByRole('checkbox').first().check()
     await person.press('Allow')
     await person.see('You allowed this')
     const { code = '' } = readCallback(listener)
-    expect((await pollPair(gate, cli.verifier, { code })).status).toBe(200)
+    expect((await pollPair(gate, cli.verifier, { client_id: 'tool', code })).status).toBe(200)
+  })
+
+  test('PC-11 a double click on Allow brings the code all the same', async () => {
+    await using listener = await listen()
+    const { gate, cli, person } = await atReview(listener)
+    await person.page.getByRole('button', { name: 'Allow' }).dblclick()
+    await person.see('You allowed this')
+    const codes = listener.requests.map((path) => new URL(path, cli.login_url).searchParams.get('code') ?? '')
+    expect(codes.length).toBeGreaterThan(0)
+    expect(new Set(codes).size).toBe(1)
+    expect((await pollPair(gate, cli.verifier, { code: codes[0] ?? '' })).status).toBe(200)
   })
 })

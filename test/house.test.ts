@@ -1,6 +1,6 @@
 /** The rules of the code base: who may import whom, documented exports, one public surface, short files. @module */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
@@ -63,7 +63,11 @@ const RULES: readonly Rule[] = [
     of: /^adapters\//,
     may: /^(node:|kysely|mysql2\/promise$|cloudflare:workers$|@hono\/node-server|jose$|adapters\/|src\/(mod|internal)\.ts)/,
   },
-  { of: /^clients\//, may: /^(node:|@trpc\/client|open$|@optique\/|clients\/|package\.json$)/ },
+  // nothing at all: not even types of the inside
+  { of: /^clients\/generated\/contract\.ts/, may: /^$/ },
+  { of: /^clients\/generated\/client\.ts/, may: /^(@trpc\/client$|clients\/generated\/contract\.ts$)/ },
+  { of: /^clients\/api\.ts/, may: /^clients\/generated\// },
+  { of: /^clients\//, may: /^(node:|@trpc\/client|open$|@napi-rs\/keyring$|@optique\/|clients\/|package\.json$)/ },
 ]
 
 describe('layers', () => {
@@ -133,10 +137,41 @@ describe('documentation', () => {
 })
 
 describe('package', () => {
+  /** What people import: its name, what npm's package has for it, and the source that this is built of. */
+  const { './package.json': _self, ...exported } = json('package.json').exports
+  const entries = Object.entries<string | { types: string; default: string }>(exported).map(
+    ([entry, target]) => {
+      const file = typeof target === 'string' ? target : target.default
+      const source = file.replace(/^\.\/dist\/(.+)\.js$/, './$1.ts')
+      return { entry, name: entry.replace('.', 'pairgate'), target, source }
+    },
+  )
+  const modules = entries.filter(({ target }) => typeof target === 'object')
+
   test('package.json and deno.json have the same entry points and version', () => {
-    const { './package.json': _self, ...entries } = json('package.json').exports
-    expect(json('deno.json').exports).toEqual(entries)
+    expect(json('deno.json').exports).toEqual(
+      Object.fromEntries(modules.map(({ entry, source }) => [entry, source])),
+    )
     expect(json('deno.json').version).toBe(json('package.json').version)
+  })
+
+  test('in a clone the entry points are the sources, for tsc, tsx, Bun, vitest and Deno alike', () => {
+    expect(json('tsconfig.json').compilerOptions.paths).toEqual(
+      Object.fromEntries(entries.map(({ name, source }) => [name, [source]])),
+    )
+    const own = Object.entries(json('deno.json').imports).filter(([name]) => /^pairgate(\/|$)/.test(name))
+    expect(own).toEqual(entries.map(({ name, source }) => [name, source]))
+  })
+
+  test('the build is of the entry points, each with its declarations', () => {
+    expect(json('tsconfig.build.json').files).toEqual(modules.map(({ source }) => source.slice(2)))
+    expect(modules.map(({ target }) => target)).toEqual(
+      modules.map(({ source }) => ({
+        types: source.replace('./', './dist/').replace(/ts$/, 'd.ts'),
+        default: source.replace('./', './dist/').replace(/ts$/, 'js'),
+      })),
+    )
+    expect(entries.map(({ source }) => source).filter((file) => !existsSync(join(root, file)))).toEqual([])
   })
 
   test('every version is exact', () => {

@@ -8,6 +8,7 @@ import {
   createTestGate,
   pollDevice,
   pollPair,
+  SECRET,
   startDevice,
   startPair,
   type TestGate,
@@ -215,16 +216,60 @@ describe('the code', () => {
     expect(JSON.stringify(lines)).not.toContain(code)
   })
 
-  test('PC-11 an answer that comes twice makes no second one', async () => {
+  test.each(['allow', 'deny'])(
+    'PC-11 a second click on %s brings the browser to the CLI too',
+    async (decision) => {
+      const t = createTestGate({ secrets: [SECRET, 'an-older-secret-an-older-secret-an'] })
+      const { login_url, verifier } = await startLoopback(t)
+      const alice = await personNamed(t, 'alice')
+      const html = await (await alice.get(login_url)).text()
+      const click = (more = {}) => alice.submit(html, { decision, ...more })
+      const answers = [...(await Promise.all([click(), click(), click()])), await click()]
+      const callbacks = answers.map((response) => readCallback(response.headers.get('location')))
+      expect(new Set(callbacks.map((one) => JSON.stringify(one))).size).toBe(1)
+      expect(t.rows("SELECT id FROM events WHERE type IN ('approved', 'denied')")).toHaveLength(1)
+      // the other button, and somebody else, get no code
+      expect((await click({ decision: decision === 'allow' ? 'deny' : 'allow' })).status).toBe(409)
+      expect((await (await personNamed(t, 'bob')).get(login_url)).status).toBe(409)
+      const { code = 'none' } = callbacks[0] ?? {}
+      expect(await word(t, verifier, { code })).toBe(decision === 'allow' ? 'issued' : 'access_denied')
+      if (decision === 'allow') expect((await click()).status).toBe(409)
+    },
+  )
+
+  test('PC-11 a second click after the minute says only what was done', async () => {
     const t = createTestGate()
-    const { login_url, verifier } = await startLoopback(t)
+    const { login_url } = await startLoopback(t)
     const alice = await personNamed(t, 'alice')
     const html = await (await alice.get(login_url)).text()
-    const answers = await Promise.all([1, 2, 3].map(() => alice.submit(html, { decision: 'allow' })))
-    expect(answers.map(({ status }) => status).sort()).toEqual([303, 409, 409])
-    const first = answers.find(({ status }) => status === 303)
-    const { code = '' } = readCallback(first?.headers.get('location') ?? null)
-    expect(await word(t, verifier, { code })).toBe('issued')
+    expect((await alice.submit(html, { decision: 'allow' })).status).toBe(303)
+    t.advance(61)
+    expect((await alice.submit(html, { decision: 'allow' })).status).toBe(409)
+  })
+
+  test('PC-11 a client may be held to one delivery', async () => {
+    const t = createTestGate({
+      clients: { strict: { deliveries: ['loopback'] }, plain: { deliveries: ['poll'] } },
+    })
+    const refusal = { status: 400, body: { error: 'invalid_request' } }
+    const form = { client_id: 'strict', paircode: createPaircode().paircode }
+    const answer = await t.post('/cli_login', form)
+    expect({ status: answer.status, body: await answer.json() }).toMatchObject(refusal)
+    expect(t.rows('SELECT id FROM grants')).toEqual([])
+    expect(await startLoopback(t, { client_id: 'strict' })).toMatchObject({ expires_in: 600 })
+    const other = await t.post('/cli_login', { ...LOOPBACK, ...form, client_id: 'plain' })
+    expect([other.status, (await other.json()).error_description]).toEqual([
+      400,
+      'This client may not use delivery=loopback',
+    ])
+  })
+
+  test('PC-11 nothing has to be typed: the credential goes to the machine of whoever allows it', async () => {
+    const t = createTestGate()
+    const { login_url } = await startLoopback(t, {}, '203.0.113.7')
+    const alice = await personNamed(t, 'alice')
+    expect(await (await alice.get(login_url)).text()).not.toContain('name="code"')
+    expect(await allow(alice, login_url)).toHaveLength(43)
   })
 })
 

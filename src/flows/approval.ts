@@ -7,7 +7,7 @@ import { callbackUrl, LOOPBACK_SECONDS } from '../core/loopback.ts'
 import { sameMatchCode } from '../core/match_code.ts'
 import type { DecideOutcome, Refusal, ReviewDetails, ReviewError } from '../core/outcome.ts'
 import { formatUserCode, normalizeUserCode } from '../core/user_code.ts'
-import { base64url, paircodeHash, sha256Hex } from '../hash.ts'
+import { paircodeHash, sha256Hex, sign } from '../hash.ts'
 import type { Decision, User } from '../store.ts'
 import { chooseTenant, isAllowed, KIND, loginSeconds, mostCredentials, refuseNetwork } from './access.ts'
 import { isSignInOld, type Viewer } from './browser.ts'
@@ -155,7 +155,12 @@ function hasCodeInTerminal(grant: Grant): boolean {
 }
 
 function needsTypedCode(grant: Grant, caller: Caller): boolean {
-  return hasCodeInTerminal(grant) && !sameNetwork(grant.remote_address, caller.remoteAddress)
+  // by loopback the credential goes to the machine of whoever allows it, wherever the request came from
+  return (
+    grant.loopback_port === null &&
+    hasCodeInTerminal(grant) &&
+    !sameNetwork(grant.remote_address, caller.remoteAddress)
+  )
 }
 
 function codeFits(grant: Grant, typed: string): boolean {
@@ -230,10 +235,31 @@ async function checkApproval(
   return { status: 'not_allowed' }
 }
 
+/** The code that the browser of a person who allows a login brings: signed, so that it can be made again. */
+const loopbackCodes = ({ config }: Deps, { id }: Grant) =>
+  config.secrets.map((secret) => sign(secret, 'loopback', [id]))
+
+/** A second click on the same button cuts the first redirect off: the browser is sent to the CLI once more. */
+async function repeatDecision(
+  deps: Deps,
+  decided: ReviewError | Refusal,
+  reference: GrantReference,
+  { status }: Choice,
+): Promise<DecideOutcome | Refusal> {
+  if (reference.flow !== 'pair' || !('your_decision' in decided) || decided.your_decision !== status)
+    return decided
+  const grant = await deps.store.findGrant({ secret_hash: paircodeHash(reference.paircode) ?? '' })
+  if (!grant || grantState(grant, deps.now()) !== status) return decided
+  const code = loopbackCodes(deps, grant).find((one) => sha256Hex(one) === grant.code_hash) ?? null
+  const redirect_to = (code === null) === (status === 'denied') && callbackUrl(grant, code)
+  return redirect_to ? { status, redirect_to } : decided
+}
+
 /** What makes the browser go to a CLI that listens: what is stored of a decision, and where the browser goes. */
 function createCallback(deps: Deps, grant: Grant, { status, now }: Pick<Decision, 'status' | 'now'>) {
   const { loopback_port, expires_at } = grant
-  const code = loopback_port !== null && status === 'approved' ? base64url(deps.random(32)) : null
+  const code =
+    loopback_port !== null && status === 'approved' ? (loopbackCodes(deps, grant)[0] ?? null) : null
   const end = code ? Math.min(expires_at, now + LOOPBACK_SECONDS * 1000) : expires_at
   return {
     stored: { code_hash: code && sha256Hex(code), expires_at: end },
@@ -252,7 +278,7 @@ export async function decideGrant(
   if (!viewer) return { status: 'not_signed_in' }
   const { user } = viewer
   const grant = await findPending(deps, caller, user, reference)
-  if (!('flow' in grant)) return grant
+  if (!('flow' in grant)) return await repeatDecision(deps, grant, reference, choice)
   const { status } = choice
   const granted =
     status === 'approved'
@@ -261,11 +287,12 @@ export async function decideGrant(
   if ('status' in granted) return granted
   const now = deps.now()
   await deps.store.upsertUser(user, now)
-  const decided = { status, now, user_id: user.id, decided_address: caller.remoteAddress }
-  const { stored, redirect_to } = createCallback(deps, grant, decided)
-  if (!(await deps.store.decideGrant({ grant_id: grant.id, ...decided, ...granted, ...stored }))) {
+  const decision = { status, now, user_id: user.id, decided_address: caller.remoteAddress }
+  const { stored, redirect_to } = createCallback(deps, grant, decision)
+  if (!(await deps.store.decideGrant({ grant_id: grant.id, ...decision, ...granted, ...stored }))) {
     if (grant.expires_at <= now) return { status: 'expired' }
-    return alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
+    const decided = alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
+    return await repeatDecision(deps, decided, reference, choice)
   }
   await recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id })
   await releasePending(deps, grant)

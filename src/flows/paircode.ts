@@ -42,6 +42,10 @@ export async function startPair(
   }
   const loopback = readDelivery(start)
   if (typeof loopback === 'string') return { status: 'invalid_request', description: loopback }
+  const client = deps.config.clients.get(start.client_id)
+  const delivery = loopback.loopback_port === null ? 'poll' : 'loopback'
+  if (client && !client.deliveries.includes(delivery))
+    return { status: 'invalid_request', description: `This client may not use delivery=${delivery}` }
   const matchCode = createMatchCode(deps.random)
   const grant = await startGrant(deps, caller, { ...start, flow: 'pair' }, () => ({
     flow: 'pair',

@@ -30,7 +30,10 @@ export const loopbackMutants: readonly Mutant[] = [
   ofFlow('src/core/loopback.ts', 'LOOPBACK_SECONDS = 60', 'LOOPBACK_SECONDS = 61'),
   ofFlow('src/flows/approval.ts', 'Math.min(expires_at, now + LOOPBACK', 'Math.max(0, now + LOOPBACK'),
   ofFlow('src/flows/approval.ts', 'code && sha256Hex(code)', 'code'),
-  ofFlow('src/flows/approval.ts', 'base64url(deps.random(32)) : null', 'base64url(deps.random(8)) : null'),
+  ofFlow('src/flows/approval.ts', 'grantState(grant, deps.now()) !== status', 'false'),
+  ofFlow('src/flows/approval.ts', 'decided.your_decision !== status', '!decided.your_decision'),
+  ofFlow('src/flows/approval.ts', 'grant.loopback_port === null &&\n    hasCode', 'hasCode'),
+  ofFlow('src/flows/paircode.ts', '!client.deliveries.includes(delivery)', 'false'),
   ofFlow('src/flows/approval.ts', "state === 'expired' && !decided.your_decision", "state === 'expired'"),
   // without the code it waits; a wrong one is no reason to issue, nor to forget the right one
   ofFlow(

@@ -85,13 +85,15 @@ export function createStage(browser: Browser | null) {
     gate: async (options: Partial<PairgateOptions> = {}, mount = ''): Promise<LiveGate> =>
       closing(await listenGate(() => options, mount)),
     /** Serves a gate with an OpenID issuer and a GitHub, which are other sites than the gate. */
-    async upstream(): Promise<{ gate: LiveGate; issuer: OidcServer; hub: GitHubServer }> {
+    async upstream(
+      more: Partial<PairgateOptions> = {},
+    ): Promise<{ gate: LiveGate; issuer: OidcServer; hub: GitHubServer }> {
       let issuer: OidcServer | undefined
       let hub: GitHubServer | undefined
       const options = async (base: string) => {
         issuer = closing(await startOidc({ redirectUris: [`${base}/sign-in/callback/oidc`] }))
         hub = closing(await startGitHub({ redirectUris: [`${base}/sign-in/callback/github`], page: true }))
-        return { signIn: [oidc({ ...issuer, name: 'Example ID' }), github(hub)] }
+        return { ...more, signIn: [oidc({ ...issuer, name: 'Example ID' }), github(hub)] }
       }
       const gate = closing(await listenGate(options, '/auth', 'localhost'))
       return { gate, issuer: issuer as OidcServer, hub: hub as GitHubServer }

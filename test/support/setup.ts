@@ -13,6 +13,7 @@ const NEEDS = [
   { program: 'python3', packageName: 'python3' },
   { program: 'script', packageName: 'bsdutils' },
   { program: 'openssl', packageName: 'openssl' },
+  { program: 'git', packageName: 'git' },
 ] as const
 
 function has(program: string): boolean {

@@ -1,0 +1,19 @@
+// A server on Node as it is. Argument: the port.
+import process from 'node:process'
+import { createPairgate } from 'pairgate'
+import { serve } from 'pairgate/node'
+import { sqlite } from 'pairgate/sqlite'
+
+const port = Number(process.argv[2])
+const gate = createPairgate({
+  baseUrl: `http://127.0.0.1:${port}`,
+  secrets: [crypto.randomUUID()],
+  database: sqlite(':memory:'),
+  devSignIn: true,
+})
+const { close } = await serve(gate, { hostname: '127.0.0.1', port })
+console.log('listens')
+process.once('SIGTERM', async () => {
+  await close()
+  await gate.close()
+})
