@@ -1,64 +1,27 @@
 /** The login kit's loopback delivery: the browser comes back to a port of the program, on each runtime. @module */
 
-import { type ChildProcess, spawn } from 'node:child_process'
 import { request } from 'node:http'
-import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { listenOnLoopback } from '../clients/loopback.ts'
-import type { Login, LoginPrompt } from '../clients/mod.ts'
 import { launchChromium } from './support/chromium.ts'
 import { createClient } from './support/kit.ts'
+import { createPrograms, SOURCES } from './support/kit_stories.ts'
 import { type LiveGate, listenGate } from './support/listen.ts'
-import { BUN, DENO, plainEnvironment, ROOT, whyNot } from './support/runtimes.ts'
+import { RUNTIMES } from './support/runtimes.ts'
 
 const browser = await launchChromium()
-const RUNTIMES = {
-  // not by the program tsx, whose child would outlive it
-  node: [process.execPath, '--import', 'tsx'],
-  deno: [DENO, 'run', '--no-prompt', '--no-lock', '-A'],
-  bun: [BUN],
-} as const
+const programs = createPrograms(SOURCES)
 
 let gate: LiveGate
 beforeAll(async () => {
   gate = await listenGate(() => ({ pollSeconds: 60 }), '/auth')
 })
+afterEach(() => programs.end())
 afterAll(async () => {
   await browser?.close()
   await gate.close()
   await gate.gate.close()
 })
-
-interface Line {
-  readonly prompt?: LoginPrompt
-  readonly login?: Login
-  readonly answer?: string
-  readonly error?: string
-  readonly browser?: string
-  readonly logout?: { error: unknown }
-}
-
-const children: ChildProcess[] = []
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
-})
-
-/** Starts the program; its lines come one by one. */
-function start(runtime: keyof typeof RUNTIMES, via: string, env: Record<string, string> = {}) {
-  const [file = '', ...args] = RUNTIMES[runtime]
-  const child = spawn(file, [...args, 'test/support/kit_login.ts', gate.base, via], {
-    cwd: ROOT,
-    env: { ...plainEnvironment(), ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  children.push(child)
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  return async (): Promise<Line> => {
-    const { value, done } = await lines.next()
-    if (done) throw new Error('The program ended')
-    return JSON.parse(value)
-  }
-}
 
 /** A person with a browser who is signed in. */
 async function person(name: string) {
@@ -72,11 +35,10 @@ async function person(name: string) {
 }
 
 describe.skipIf(!browser)('PC-11 a real browser', () => {
-  test.each(Object.keys(RUNTIMES) as (keyof typeof RUNTIMES)[])(
+  test.each(RUNTIMES)(
     'comes back to a program on %s after Allow, long before the next poll, and ends on a page of the server',
     async (runtime) => {
-      if (whyNot(RUNTIMES[runtime])) throw new Error(String(whyNot(RUNTIMES[runtime])))
-      const next = start(runtime, 'loopback')
+      const next = programs.login(runtime, gate.base, 'loopback')
       const { prompt } = await next()
       expect(prompt).toMatchObject({ via: 'loopback', browser: true })
       const page = await person('alice')
@@ -95,7 +57,7 @@ describe.skipIf(!browser)('PC-11 a real browser', () => {
   )
 
   test('brings a Deny back at once', async () => {
-    const next = start('node', 'loopback')
+    const next = programs.login('node', gate.base, 'loopback')
     const { prompt } = await next()
     const page = await person('alice')
     await page.goto(prompt?.url ?? '')
@@ -108,7 +70,7 @@ describe.skipIf(!browser)('PC-11 a real browser', () => {
 })
 
 test('auto is loopback where a browser can be opened, and a device code once it does not open', async () => {
-  const next = start('node', 'auto', { NO_BROWSER: '1' })
+  const next = programs.login('node', gate.base, 'auto', { NO_BROWSER: '1' })
   expect((await next()).prompt).toMatchObject({ via: 'loopback', browser: true })
   expect(await next()).toEqual({ browser: 'failed' })
   const { prompt } = await next()
