@@ -109,6 +109,8 @@ describe('git-credential', () => {
     expect(answerOf(await get(here()))).toMatchObject({ username: 'bob', password: bob.access_token })
     const named = answerOf(await get([...here(), 'username=alice']))
     expect(named).toMatchObject({ username: 'alice', password: alice.access_token })
+    const meant = answerOf(await get(here(), { args: ['--account', 'alice'] }))
+    expect(meant).toMatchObject({ username: 'alice', password: alice.access_token })
   })
 
   test('a server that is named is the only one that counts', async () => {

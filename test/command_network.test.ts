@@ -96,7 +96,8 @@ async function status(env: NodeJS.ProcessEnv, server = `https://${GATEWAY}`, run
   const bare = Object.fromEntries(Object.entries(world.env).filter(([name]) => !own.test(name)))
   const [program = '', ...args] = COMMANDS[runtime]
   return await runProgram(program, [...args, 'status', '--server', server], {
-    env: { ...bare, PAIRGATE_TOKEN: token, ...env },
+    // Deno looks for a newer one of itself now and then
+    env: { ...bare, DENO_NO_UPDATE_CHECK: '1', PAIRGATE_TOKEN: token, ...env },
   })
 }
 

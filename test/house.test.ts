@@ -67,7 +67,10 @@ const RULES: readonly Rule[] = [
   { of: /^clients\/generated\/contract\.ts/, may: /^$/ },
   { of: /^clients\/generated\/client\.ts/, may: /^(@trpc\/client$|clients\/generated\/contract\.ts$)/ },
   { of: /^clients\/api\.ts/, may: /^clients\/generated\// },
-  { of: /^clients\//, may: /^(node:|@trpc\/client|open$|@napi-rs\/keyring$|@optique\/|clients\/|package\.json$)/ },
+  {
+    of: /^clients\//,
+    may: /^(node:|@trpc\/client|open$|uqr$|@napi-rs\/keyring$|@optique\/|clients\/|package\.json$)/,
+  },
 ]
 
 describe('layers', () => {
