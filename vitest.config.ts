@@ -6,6 +6,8 @@ import { defineConfig } from 'vitest/config'
 const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 }
 
 export default defineConfig({
+  // 'pairgate' and its subpaths are the sources here
+  resolve: { tsconfigPaths: true },
   test: {
     // much of the time is spent waiting for servers of their own
     maxWorkers: Math.max(2, availableParallelism() - 1),

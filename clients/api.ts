@@ -4,5 +4,5 @@
  * @module
  */
 
-export { type ApiOptions, createApi } from './generated/client.ts'
+export { ApiError, type ApiOptions, createApi } from './generated/client.ts'
 export type * from './generated/contract.ts'

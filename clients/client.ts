@@ -112,8 +112,8 @@ export interface Client {
   /** Where logins are kept. */
   readonly store: CredentialStore
   /**
-   * Every procedure of pairgate, typed; called with the login if there is one. Rejects with a tRPC error, which
-   * `toLoginError` explains.
+   * Every procedure of pairgate, typed; called with the login if there is one. Rejects with an `ApiError`, or a
+   * `LoginError` where there was no answer of pairgate's; `toLoginError` explains both.
    */
   readonly api: PairgateApi
   /**
@@ -201,12 +201,15 @@ const isSame = (a: Account, b: Account) => a.issuer === b.issuer && a.subject ==
 /** Keeps a login in place of the one before, of the same account, and ends that one. */
 async function keep({ store, wire }: Parts, login: StoredLogin): Promise<Login> {
   const { previous, kept } = await store.lock(async () => ({
-    previous: await store.find(login.server, login),
+    // what a locked keyring holds cannot be read, and is no reason not to sign in again
+    previous: await store.find(login.server, login).catch(() => 'unreadable' as const),
     kept: await store.save(login, { activate: true }),
   }))
-  const isOther = previous !== null && previous.access_token !== login.access_token
-  const error = isOther ? await revoke(wire, previous) : null
-  return { ...toEntry(login), ...kept, replaced: isOther ? (error ? 'not_revoked' : 'revoked') : null }
+  const result = { ...toEntry(login), ...kept }
+  if (!previous) return { ...result, replaced: null }
+  if (previous === 'unreadable') return { ...result, replaced: 'not_revoked' }
+  if (previous.access_token === login.access_token) return { ...result, replaced: null }
+  return { ...result, replaced: (await revoke(wire, previous)) ? 'not_revoked' : 'revoked' }
 }
 
 /** Keeps a login that was just made. If that fails, it is revoked rather than left lying about. */
@@ -312,14 +315,14 @@ export function createClient(options: ClientOptions): Client {
     async login({ account = options.account, ...how }) {
       session.assertStored()
       // a place that cannot be read shows here, before anybody signs in for nothing
-      await session.stored()
+      await store.list()
       const deviceName = how.deviceName ?? machineName()
       const token = await signIn({ server, clientId, api: apiWith() }, { now, ...how, deviceName })
       return await keepNew(parts, token, account)
     },
     async start(how) {
       session.assertStored()
-      await session.stored()
+      await store.list()
       return await start(parts, how)
     },
     async complete(pending, { account = options.account, ...how }) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { constants, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
 import { type Content, EMPTY, parseContent } from './credential_content.ts'
@@ -31,14 +31,22 @@ const MAX_LENGTH = 4_000_000
  * or `~/.config/name`; the first that is set. Empty counts as not set.
  *
  * @param name The program's.
- * @param home The home directory.
+ * @param home The home directory; null where there is none.
+ * @throws {LoginError} `bad_credential_file` where it would be in the home directory that there is not.
  */
-export function configDirectory(name: string, env: Environment, platform: string, home: string): string {
+export function configDirectory(
+  name: string,
+  env: Environment,
+  platform: string,
+  home: string | null,
+): string {
   const own = env[`${variablePrefix(name)}_CONFIG_DIR`]
   if (own) return own
   if (env.XDG_CONFIG_HOME) return join(env.XDG_CONFIG_HOME, name)
   if (platform === 'win32' && env.APPDATA) return join(env.APPDATA, name)
-  return join(home, '.config', name)
+  if (home) return join(home, '.config', name)
+  const variable = `${variablePrefix(name)}_CONFIG_DIR`
+  throw badPlace(`There is no home directory to keep logins in: name a directory in ${variable}`)
 }
 
 /** Says what is wrong with the place for logins. */
@@ -124,7 +132,7 @@ export function lockOf(path: string): string {
 }
 
 /**
- * Replaces the file, and makes its folder if that is missing; with the lock. The folder is left as it is otherwise: it may
+ * Replaces the file; with the lock, which has made its folder if that was missing. Another folder is left as it is: it may
  * be one that others have to reach, and the file is closed to them all the same.
  *
  * @returns Whether others may write to the folder, and so put a file of theirs in place of this one.
@@ -136,7 +144,6 @@ export async function writeFileContent(path: string, content: Content): Promise<
   const folder = dirname(path)
   const temporary = `${path}.${crypto.randomUUID()}.tmp`
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
     await sweep(path)
     const file = await open(temporary, 'wx', 0o600)
     try {

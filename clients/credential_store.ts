@@ -35,6 +35,7 @@ import {
 } from './credential_file.ts'
 import { LoginError } from './errors.ts'
 import { type Keyring, KeyringError, sharedKeyring } from './keyring.ts'
+import { keyringSecrets, type Secrets } from './keyring_secrets.ts'
 import { createFileLock, createLocalLock, type Lock } from './lock.ts'
 import type { CredentialStore, ListedLogin, LoginEntry, StoredLogin } from './store.ts'
 import { variablePrefix } from './surroundings.ts'
@@ -87,15 +88,6 @@ interface Parts {
   readonly secrets: Secrets
 }
 
-type Tokens = Pick<StoredLogin, 'access_token' | 'refresh_token'>
-
-/** The tokens of logins in the keyring. */
-interface Secrets {
-  get(choice: Choice): Promise<Tokens | null>
-  set(choice: Choice, tokens: Tokens): Promise<void>
-  remove(choice: Choice): Promise<void>
-}
-
 function fileShelf(path: string): Shelf {
   return {
     place: path,
@@ -115,42 +107,6 @@ function memoryShelf(): Shelf {
       content = next
       return false
     },
-  }
-}
-
-/** Makes a text one word, so that several can be joined without doubt about which is which. */
-const toWord = (text: string) => text.replace(/[%\s\p{Cc}]/gu, (sign) => encodeURIComponent(sign))
-
-function readTokens(text: string): Tokens | null {
-  try {
-    const { access_token, refresh_token } = JSON.parse(text)
-    const isGood =
-      typeof access_token === 'string' && (refresh_token === null || typeof refresh_token === 'string')
-    return isGood ? { access_token, refresh_token } : null
-  } catch {
-    // what JSON.parse says quotes the text
-    return null
-  }
-}
-
-/**
- * @param folder Where the file is.
- * @param usual Where it usually is; logins of other folders are kept apart from those.
- */
-function keyringSecrets(name: string, folder: string, usual: string, keyring: Keyring): Secrets {
-  const real = (path: string) => realpath(path).catch(() => path)
-  const nameOf = async ({ server, subject, issuer }: Choice): Promise<[string, string]> => {
-    const [here, there] = await Promise.all([real(folder), real(usual)])
-    const words = [subject, issuer, ...(here === there ? [] : [here])]
-    return [`${name}:${server}`, words.map(toWord).join(' ')]
-  }
-  return {
-    async get(choice) {
-      const text = await keyring.get(...(await nameOf(choice)))
-      return text === null ? null : readTokens(text)
-    },
-    set: async (choice, tokens) => await keyring.set(...(await nameOf(choice)), JSON.stringify(tokens)),
-    remove: async (choice) => await keyring.remove(...(await nameOf(choice))),
   }
 }
 
@@ -352,16 +308,26 @@ function readMode({ name, mode, env = process.env }: CredentialStoreOptions): Cr
   throw badPlace(`${source} must be one of ${MODES.join(', ')}`)
 }
 
+/** Null where there is none: a container may run as a number that has no name, and Deno may not tell. */
+function findHome(): string | null {
+  try {
+    return homedir() || null
+  } catch {
+    return null
+  }
+}
+
 function openParts(options: CredentialStoreOptions): Parts {
   const { name, env = process.env, cwd, keyring = sharedKeyring() } = options
-  // it becomes a folder's name
-  if (!/^[A-Za-z0-9._-]+$/.test(name) || /^\.+$/.test(name)) {
-    throw new TypeError('A program’s name consists of letters, digits, ".", "_" and "-"')
-  }
   const mode = readMode(options)
-  const usual = configDirectory(name, { APPDATA: env.APPDATA }, process.platform, homedir())
-  const folder = resolve(options.directory ?? configDirectory(name, env, process.platform, homedir()))
-  const shelf = mode === 'ephemeral' ? memoryShelf() : fileShelf(join(folder, 'credentials.json'))
+  if (mode === 'ephemeral') {
+    return { mode, cwd, shelf: memoryShelf(), secrets: keyringSecrets(name, '', '', keyring) }
+  }
+  const home = findHome()
+  const folder = resolve(options.directory ?? configDirectory(name, env, process.platform, home))
+  // what the environment sets apart stays apart in the keyring too
+  const usual = home ? configDirectory(name, { APPDATA: env.APPDATA }, process.platform, home) : ''
+  const shelf = fileShelf(join(folder, 'credentials.json'))
   return { mode, cwd, shelf, secrets: keyringSecrets(name, folder, usual, keyring) }
 }
 
@@ -372,7 +338,9 @@ function openParts(options: CredentialStoreOptions): Parts {
  * cannot be reached is an error instead, as the login is there: of `find` and `remove`, and of `save` in the mode
  * `keyring`; in the mode `auto` it goes to the file then, and the notice says so.
  *
- * @throws {LoginError} `bad_credential_file` for a mode that there is not; the message names the variable.
+ * For a mode that there is not, and without a directory, all methods reject with `bad_credential_file`; the message names
+ * the variable.
+ *
  * @throws {TypeError} For a name with other characters.
  * @example
  * ```ts
@@ -381,16 +349,28 @@ function openParts(options: CredentialStoreOptions): Parts {
  * ```
  */
 export function credentialStore(options: CredentialStoreOptions): CredentialStore {
-  const parts = openParts(options)
-  const { lock } = parts.shelf
+  // it becomes a folder's name
+  if (!/^[A-Za-z0-9._-]+$/.test(options.name) || /^\.+$/.test(options.name)) {
+    throw new TypeError('A program’s name consists of letters, digits, ".", "_" and "-"')
+  }
+  let opened: Parts | undefined
+  /** At the first use: it asks for the environment, which takes a permission on Deno, and many clients never need it. */
+  const open = () => {
+    opened ??= openParts(options)
+    return opened
+  }
+  const alone = async <T>(work: (parts: Parts) => Promise<T>) => {
+    const parts = open()
+    return await parts.shelf.lock.run(() => work(parts))
+  }
   return {
-    list: () => list(parts),
-    defaultServer: async () => defaultOf(await look(parts)),
-    find: (server, account) => find(parts, server, account),
-    save: (login, { activate: isActive = false } = {}) => lock.run(() => save(parts, login, isActive)),
-    remove: (server, account) => lock.run(() => remove(parts, toChoice(server, account))),
+    list: async () => await list(open()),
+    defaultServer: async () => defaultOf(await look(open())),
+    find: async (server, account) => await find(open(), server, account),
+    save: (login, { activate: isActive = false } = {}) => alone((parts) => save(parts, login, isActive)),
+    remove: (server, account) => alone((parts) => remove(parts, toChoice(server, account))),
     activate: (server, account, { directory } = {}) =>
-      lock.run(() => choose(parts, toChoice(server, account), directory)),
-    lock: (work, signal) => lock.run(work, signal),
+      alone((parts) => choose(parts, toChoice(server, account), directory)),
+    lock: async (work, signal) => await open().shelf.lock.run(work, signal),
   }
 }

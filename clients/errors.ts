@@ -83,11 +83,13 @@ function statusError(
 /** What tRPC's codes of errors stand for. The status of a batch is that of no call in it. */
 const STATUS_OF: Readonly<Record<number, number>> = { [-32001]: 401, [-32029]: 429, [-32603]: 500 }
 
-/** A TRPCClientError, whatever the client's router and formatter are. */
+/** An `ApiError`, or a TRPCClientError of a host's own client, whatever its router and formatter are. */
 interface Failed {
   readonly message?: string
   readonly cause?: unknown
-  readonly meta?: Record<string, unknown>
+  readonly response?: Response
+  readonly body?: unknown
+  readonly meta?: { readonly response?: Response; readonly responseJSON?: unknown }
   readonly shape?: { readonly code?: number }
 }
 
@@ -98,24 +100,25 @@ interface Failed {
  */
 export function toLoginError(error: unknown): LoginError {
   if (error instanceof LoginError) return error
-  const { cause, meta, message, shape } = Object(error) as Failed
+  const { cause, message = '', meta, ...failed } = Object(error) as Failed
   if (cause instanceof LoginError) return cause
-  const response = meta?.response as Response | undefined
+  const { response = meta?.response, body = meta?.responseJSON } = failed
+  const { error_description, error: inside } = Object(body) as {
+    error_description?: unknown
+    error?: unknown
+  }
+  const shape = failed.shape ?? (typeof inside === 'object' ? (inside as Failed['shape']) : undefined)
   if (!shape && !response) {
-    return cause instanceof TypeError
+    return error instanceof TypeError || cause instanceof TypeError
       ? new LoginError('unreachable', `The server does not answer (${message})`, { cause: error })
       : new LoginError('busy', `The answer cannot be read (${message})`, { cause: error })
   }
   if (!shape && response && response.status < 500) return notPairgate(response)
   const status = STATUS_OF[shape?.code ?? 0] ?? response?.status ?? 400
-  const words = shape ? (message ?? '') : `${saidOutside(meta)} (HTTP ${status})`
+  // pairgate's own JSON, as where it is mounted too late, or a proxy's page
+  const outside = typeof error_description === 'string' ? error_description : 'The server is in trouble'
+  const words = shape ? message : `${outside} (HTTP ${status})`
   return statusError(status, words, { retryAfter: retryAfter(response) })
-}
-
-/** What an answer says that tRPC cannot read: pairgate's own JSON, as where it is mounted too late, or a proxy's page. */
-function saidOutside(meta: Record<string, unknown> | undefined): string {
-  const { error_description: words } = Object(meta?.responseJSON) as { error_description?: unknown }
-  return typeof words === 'string' ? words : 'The server is in trouble'
 }
 
 /** Says that an answer is not pairgate's. */

@@ -174,8 +174,13 @@ const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
 
 /** Names this machine, and on Linux the container, as those number their processes for themselves. */
 async function nameHost(): Promise<string> {
-  const namespace = await readlink('/proc/self/ns/pid').catch(() => '')
-  return `${hostname()} ${namespace}`.trim()
+  try {
+    const namespace = await readlink('/proc/self/ns/pid').catch(() => '')
+    return `${hostname()} ${namespace}`.trim()
+  } catch {
+    // Deno may not tell: then nobody's process ids mean anything here
+    return crypto.randomUUID()
+  }
 }
 
 /** Tells whether a process of this host is gone. In doubt it is not. */

@@ -108,9 +108,9 @@ describe('the generated files', () => {
   const importsOf = (file: string) =>
     [...read(file).matchAll(/\b(?:from|import|require)\b\s*\(?\s*'([^']+)'/g)].map(([, from]) => from)
 
-  test('the contract imports nothing, the client only @trpc/client and the contract', () => {
+  test('the contract imports nothing, the client only the contract', () => {
     expect(importsOf('generated/contract.ts')).toEqual([])
-    expect(importsOf('generated/client.ts')).toEqual(['@trpc/client', './contract.ts'])
+    expect(importsOf('generated/client.ts')).toEqual(['./contract.ts'])
     expect(importsOf('api.ts')).toEqual(['./generated/client.ts', './generated/contract.ts'])
   })
 

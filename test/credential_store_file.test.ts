@@ -24,6 +24,7 @@ import type { Keyring } from '../clients/keyring.ts'
 import type { CredentialStore } from '../clients/store.ts'
 import { holdsAsync } from './support/arbitraries.ts'
 import { A, B, loginOf, SECRET, testFolder } from './support/login_entries.ts'
+import { demand } from './support/matrix.ts'
 import { plainEnvironment, ROOT } from './support/runtimes.ts'
 
 const alice = loginOf()
@@ -106,13 +107,10 @@ describe('what is not our file', () => {
     const { store, folder, file } = open()
     mkdirSync(folder, { recursive: true })
     const elsewhere = join(testFolder(), 'x')
-    for (const target of [elsewhere, file]) {
-      symlinkSync(target, file)
-      await isRefused(store, `${file} is a link`)
-      expect(lstatSync(file).isSymbolicLink()).toBe(true)
-      expect(existsSync(elsewhere)).toBe(false)
-      break
-    }
+    symlinkSync(elsewhere, file)
+    await isRefused(store, `${file} is a link`)
+    expect(lstatSync(file).isSymbolicLink()).toBe(true)
+    expect(existsSync(elsewhere)).toBe(false)
   })
 
   test('a folder', async () => {
@@ -129,7 +127,8 @@ describe('what is not our file', () => {
     await isRefused(store, `${file} is not a file`)
   })
 
-  test.runIf(isRoot)("another user's", async () => {
+  test("another user's", async (context) => {
+    demand(context, isRoot ? null : 'only root can give files away')
     const { store, file } = open()
     await store.save(alice)
     chownSync(file, 65534, 65534)

@@ -125,6 +125,26 @@ describe('an owner that is gone', () => {
     expect([most, count]).toEqual([1, 20])
   })
 
+  test('whoever was slow to see that leaves the lock of the next one alone', async () => {
+    const { path } = lockOf({ pid: await goneProcess(), host: HOST }, 0)
+    const next = join(path, 'next')
+    const time = waiting()
+    let isTaken = false
+    const now = () => {
+      // just when it has seen that the owner is gone, another process is quicker
+      if (!isTaken) {
+        rmSync(path, { recursive: true })
+        mkdirSync(path)
+        writeFileSync(next, JSON.stringify({ pid: process.ppid, host: HOST }))
+      }
+      isTaken = true
+      return time.now()
+    }
+    const slow = createFileLock(path, { ...time, now }).run(async () => 'in')
+    await expect(slow).rejects.toMatchObject({ code: 'busy' })
+    expect([isTaken, existsSync(next)]).toEqual([true, true])
+  })
+
   test('an empty folder, as a crash leaves it, is nobody’s', async () => {
     const path = join(testFolder(), 'x.lock')
     mkdirSync(path)

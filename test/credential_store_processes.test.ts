@@ -4,9 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { credentialStore } from '../clients/credential_store.ts'
 import { A, loginOf, testFolder } from './support/login_entries.ts'
+import { demand } from './support/matrix.ts'
 import { BUN, DENO, plainEnvironment, ROOT, whyNot } from './support/runtimes.ts'
 
 const ROUNDS = 5
@@ -15,6 +16,8 @@ const RUNTIMES = {
   deno: [DENO, 'run', '--no-prompt', '--no-lock', '-A'],
   bun: [BUN],
 } as const
+/** Why the other runtimes cannot be started on this machine; null when they can. */
+const NOT_HERE = whyNot([DENO, BUN])
 type Name = keyof typeof RUNTIMES
 
 interface Child {
@@ -69,7 +72,8 @@ async function tenAtOnce(directory: string, log: string): Promise<Child[]> {
   return children
 }
 
-test.runIf(whyNot([DENO, BUN]) === null)('ten at once save, and add to a number under the lock', async () => {
+test('ten at once save, and add to a number under the lock', async (context) => {
+  demand(context, NOT_HERE)
   const [directory, log] = [testFolder(), join(testFolder(), 'log')]
   const children = await tenAtOnce(directory, log)
   for (const begun of [1, 2]) {
@@ -84,9 +88,10 @@ test.runIf(whyNot([DENO, BUN]) === null)('ten at once save, and add to a number 
   expect(readdirSync(directory)).toEqual(['credentials.json'])
 })
 
-test.runIf(whyNot([DENO, BUN]) === null).each(['node', 'deno', 'bun'] as const)(
+test.for(['node', 'deno', 'bun'] as const)(
   'one on %s that is killed inside the lock holds nobody up',
-  async (runtime) => {
+  async (runtime, context) => {
+    demand(context, NOT_HERE)
     const [directory, log] = [testFolder(), join(testFolder(), 'log')]
     const [stuck, ...children] = [
       start(runtime, ['stay', directory, log]),
@@ -133,6 +138,8 @@ test('those that are killed in the middle of it all: the others lose nothing', a
 })
 
 describe('the same on every runtime', () => {
+  beforeEach((context) => demand(context, NOT_HERE))
+
   const tour = async (runtime: Name, mode: string) => {
     const directory = testFolder()
     const child = start(runtime, ['tour', directory, mode])

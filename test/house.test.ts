@@ -65,11 +65,14 @@ const RULES: readonly Rule[] = [
   },
   // nothing at all: not even types of the inside
   { of: /^clients\/generated\/contract\.ts/, may: /^$/ },
-  { of: /^clients\/generated\/client\.ts/, may: /^(@trpc\/client$|clients\/generated\/contract\.ts$)/ },
+  {
+    of: /^clients\/generated\/client\.ts/,
+    may: /^clients\/generated\/contract\.ts$/,
+  },
   { of: /^clients\/api\.ts/, may: /^clients\/generated\// },
   {
     of: /^clients\//,
-    may: /^(node:|@trpc\/client|open$|uqr$|@napi-rs\/keyring$|@optique\/|clients\/|package\.json$)/,
+    may: /^(node:|open$|uqr$|@napi-rs\/keyring$|@optique\/|clients\/|package\.json$)/,
   },
 ]
 

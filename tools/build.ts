@@ -76,8 +76,10 @@ async function bundleCommand(): Promise<void> {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    // imported when they are needed, and only then
-    external: ['open', 'uqr', '@napi-rs/keyring'],
+    // loaded when they are needed, and only then; with a program or a library of their own beside them
+    external: ['open', '@napi-rs/keyring'],
+    define: { 'Intl.Segmenter': 'LazySegmenter' },
+    inject: ['tools/lazy_segmenter.ts'],
     plugins: [manifest],
     metafile: true,
     logLevel: 'warning',

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { generateD1 } from '../examples/workers/generate.ts'
 import { findTests, renderRequirements } from '../test/support/requirements.ts'
+import { generateCommandSchema } from './command_schema.ts'
 import { generateContract } from './generate_contract.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -35,6 +36,7 @@ async function generate(): Promise<[file: string, text: string][]> {
     ...(await generateD1()),
     'docs/requirements.md': renderRequirements(findTests()),
     ...(await generateContract()),
+    ...generateCommandSchema(),
   }
   return Object.entries(files).map(([file, text]) => [file, format(file, text)])
 }

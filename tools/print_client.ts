@@ -4,8 +4,7 @@ import type { Contract } from './contract_types.ts'
 
 const HEAD = `/** A typed client of a pairgate. Made by "npm run generate" of the router: do not edit. @module */
 
-import { createTRPCUntypedClient, httpLink } from '@trpc/client'
-import type { CallOptions, Mutation, PairgateApi, Query } from './contract.ts'
+import type { ApiErrorData, CallOptions, Mutation, PairgateApi, Query } from './contract.ts'
 
 /** What \`createApi\` takes. */
 export interface ApiOptions {
@@ -17,23 +16,60 @@ export interface ApiOptions {
   readonly fetch?: typeof fetch | undefined
 }
 
-/** The global one is looked up at each call. */
-const globalFetch: typeof fetch = (url, init) => globalThis.fetch(url, init)
+/** What a call rejects with when it was answered, but not with a result. Without an answer it is what \`fetch\` rejects with. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+  /** What the server says of its refusal; undefined when the answer was not of a procedure. */
+  readonly data: ApiErrorData | undefined
+  /** Its body was read; headers such as \`Retry-After\` are there. */
+  readonly response: Response
+  /** The whole answer, if it was JSON. */
+  readonly body: unknown
 
-function connect({ server, token, fetch = globalFetch }: ApiOptions) {
-  const link = httpLink({
-    url: \`\${server.replace(/\\/+$/, '')}/trpc\`,
-    async headers() {
-      const credential = typeof token === 'function' ? await token() : token
-      return credential ? { authorization: \`Bearer \${credential}\` } : {}
-    },
-    // following a redirect would hand the secret in the body to whoever it names
-    fetch: (url, init) => fetch(String(url), { ...(init as RequestInit), redirect: 'manual' }),
-  })
-  return createTRPCUntypedClient({ links: [link] })
+  constructor(response: Response, body: unknown, refusal?: Refusal) {
+    super(refusal?.message ?? \`No pairgate answers at \${response.url} (HTTP \${response.status})\`)
+    this.data = refusal?.data
+    this.response = response
+    this.body = body
+  }
 }
 
-const toOptions = ({ signal }: CallOptions) => (signal ? { signal } : {})
+interface Refusal {
+  readonly message: string
+  readonly data: ApiErrorData
+}
+
+/** What tRPC answers over HTTP (https://trpc.io/docs/rpc). */
+interface Answer {
+  readonly result?: { readonly data: unknown }
+  readonly error?: Refusal
+}
+
+/** One call: inputs of mutations sit in bodies, those of queries in the URL. */
+async function call<Output>(
+  { server, token, fetch = globalThis.fetch }: ApiOptions,
+  [method, path]: readonly ['GET' | 'POST', path: string],
+  input: unknown,
+  { signal }: CallOptions = {},
+): Promise<Output> {
+  const credential = typeof token === 'function' ? await token() : token
+  const text = JSON.stringify(input)
+  const query = method === 'GET' && text ? \`?input=\${encodeURIComponent(text)}\` : ''
+  const response = await fetch(\`\${server.replace(/\\/+$/, '')}/trpc/\${path}\${query}\`, {
+    method,
+    headers: {
+      'Content-Type': 'application/json',
+      ...(credential && { Authorization: \`Bearer \${credential}\` }),
+    },
+    // following a redirect would hand the secret in the body to whoever it names
+    redirect: 'manual',
+    ...(method === 'POST' && { body: text }),
+    ...(signal && { signal }),
+  })
+  const body: Answer | undefined = await response.json().catch(() => signal?.throwIfAborted())
+  if (body?.result) return body.result.data as Output
+  throw new ApiError(response, body, body?.error?.data && body.error)
+}
 
 /**
  * Connects to a pairgate. Makes no request yet.
@@ -45,12 +81,11 @@ const toOptions = ({ signal }: CallOptions) => (signal ? { signal } : {})
  * \`\`\`
  */
 export function createApi(options: ApiOptions): PairgateApi {
-  const client = connect(options)
   const mutation = <Input, Output>(path: string): Mutation<Input, Output> => ({
-    mutate: (input: Input, call: CallOptions = {}) => client.mutation(path, input, toOptions(call)) as Promise<Output>,
+    mutate: (input, how) => call(options, ['POST', path], input, how),
   })
   const query = <Input, Output>(path: string): Query<Input, Output> => ({
-    query: (input?: Input, call: CallOptions = {}) => client.query(path, input, toOptions(call)) as Promise<Output>,
+    query: (input, how) => call(options, ['GET', path], input, how),
   })
   return {
 `

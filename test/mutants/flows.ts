@@ -387,7 +387,7 @@ const pair: readonly Mutant[] = [
     file: 'clients/credential_file.ts',
     from: "open(temporary, 'wx', 0o600)",
     to: "open(temporary, 'wx', 0o644)",
-    test: 'test/command.test.ts',
+    test: 'test/credential_store_file.test.ts',
   },
 ]
 

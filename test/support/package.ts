@@ -211,7 +211,10 @@ export const OLD_NODE = (process.env.PATH ?? '')
 export const packageOf = (path: string): string =>
   /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? path
 
-/** What `import { createClient } from 'pairgate/client'` comes to in a bundle, without what is loaded on use. */
+/**
+ * What `import { createClient } from 'pairgate/client'` comes to in a bundle, without the keyring and what opens a browser,
+ * which are loaded when they are needed.
+ */
 export async function bundleClient(folder: string) {
   const { outputFiles, metafile } = await build({
     stdin: { contents: "export { createClient } from 'pairgate/client'", resolveDir: folder },
@@ -222,7 +225,7 @@ export async function bundleClient(folder: string) {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    external: ['open', '@napi-rs/keyring'],
+    external: ['open', '@napi-rs/keyring', './keyring.js'],
   })
   const code = outputFiles[0]?.contents ?? new Uint8Array()
   const packages = Object.keys(metafile.inputs)

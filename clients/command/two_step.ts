@@ -1,0 +1,115 @@
+/**
+ * A login in two steps, for programs that cannot wait until a person has decided: one run starts it and ends, another
+ * collects it. In between, what it takes to collect is in a file that only its owner can read.
+ *
+ * @module
+ */
+
+import { createHash } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Login, PendingLogin } from '../client.ts'
+import { configDirectory } from '../credential_file.ts'
+import { LoginError } from '../errors.ts'
+import type { Account } from '../store.ts'
+import { type Context, EXIT, type Next, type Result } from './context.ts'
+import type { LoginCommand } from './options.ts'
+import { usage } from './problem.ts'
+import { duration, printable, startSpinner } from './terminal.ts'
+import { commandLine, place } from './words.ts'
+
+/** What is in the file. */
+interface Pending extends PendingLogin {
+  /** Who has to sign in; null: anybody. */
+  readonly account: Account | null
+}
+
+/** One for each server. */
+function fileOf({ server, where: { env, platform } }: Context): string {
+  const name = createHash('sha256').update(server).digest('hex').slice(0, 16)
+  return join(configDirectory('pairgate', env, platform, homedir()), `pending-${name}.json`)
+}
+
+/** Written whole and renamed into place. */
+async function writePending(path: string, pending: Pending): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`
+  await mkdir(join(path, '..'), { recursive: true, mode: 0o700 })
+  try {
+    const file = await open(temporary, 'wx', 0o600)
+    try {
+      await file.writeFile(`${JSON.stringify(pending, null, 2)}\n`)
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+/** Null when there is none, or none that can be read: then a new one is to be started. */
+async function readPending(path: string): Promise<Pending | null> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Pending
+  } catch {
+    return null
+  }
+}
+
+const startNext = (server: string): Next => ({
+  command: commandLine('login', '--non-interactive', '--server', server),
+  when: 'to start a new login',
+})
+
+/** The first step: starts a login, and says what the person has to do. */
+export async function startLogin(context: Context, options: LoginCommand): Promise<Result> {
+  const { client, server, signal, account } = context
+  const { scope, name: deviceName, storage } = options
+  const started = await client.start({ deviceName, scope, signal })
+  const { issuer, subject } = account ?? {}
+  const wanted = issuer !== undefined && subject !== undefined ? { issuer, subject } : null
+  await writePending(fileOf(context), { ...started, account: wanted })
+  const { verification_uri, verification_uri_complete, user_code, expires_at } = started
+  const expires_in = expires_at - Math.floor(Date.now() / 1000)
+  const complete = ['login', '--complete', '--server', server, ...(storage ? ['--storage', storage] : [])]
+  const json = {
+    status: 'authorization_pending',
+    server,
+    ...{ verification_uri, verification_uri_complete, user_code, expires_in },
+    message: printable(
+      `To sign in at ${place(server)}, open ${verification_uri_complete} in a browser within ${duration(expires_in)}, check that the page shows the code ${user_code}, and allow it. Only allow it if you asked for this login.`,
+    ),
+    next: [
+      {
+        command: commandLine(...complete),
+        when: 'once the person has the link; it waits for the decision and ends with the result',
+      },
+    ],
+  }
+  return { exit: EXIT.ok, json, lines: [JSON.stringify(json)] }
+}
+
+/** The second step: waits for the decision, and keeps the login. Ctrl-C leaves it to be completed later. */
+export async function completeLogin(context: Context): Promise<Login> {
+  const { client, server, signal } = context
+  const path = fileOf(context)
+  const pending = await readPending(path)
+  if (!pending) throw usage(`No login was started at ${place(server)}`, [startNext(server)])
+  const left = Math.max(0, pending.expires_at - Math.floor(Date.now() / 1000))
+  const spinner = startSpinner(`Waiting for the browser, ${duration(left)} at most`)
+  const account = pending.account ?? context.account
+  try {
+    const login = await client.complete(pending, { signal, ...(account && { account }) })
+    await rm(path, { force: true })
+    return login
+  } catch (error) {
+    // whatever else it was, there is nothing left to collect
+    const isLeft = signal.aborted || (error instanceof LoginError && error.code === 'environment_token')
+    if (!isLeft) await rm(path, { force: true })
+    throw error
+  } finally {
+    spinner.stop()
+  }
+}
