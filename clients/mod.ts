@@ -15,9 +15,10 @@ export {
   type Logout,
   type PendingLogin,
 } from './client.ts'
-export { type CredentialStoreOptions, credentialStore } from './credential_store.ts'
+export { type CredentialMode, type CredentialStoreOptions, credentialStore } from './credential_store.ts'
 export { LoginError, type LoginErrorCode, parseServer, toLoginError } from './errors.ts'
 export type { PairgateApi } from './generated/contract.ts'
+export { type Keyring, KeyringError } from './keyring.ts'
 export {
   type LoginPrompt,
   type LoginTarget,

@@ -36,7 +36,7 @@ export interface StoredLogin extends LoginEntry {
 export interface ListedLogin extends LoginEntry {
   /** The one that is used at its server, in the directory that the program runs in. */
   readonly active: boolean
-  /** Where its secrets are, for people: `keyring`, or the path of a file. */
+  /** Where its secrets are, for people: `keyring`, `memory`, or the path of a file. */
   readonly place: string
 }
 
