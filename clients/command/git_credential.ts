@@ -5,7 +5,6 @@
  */
 
 import process from 'node:process'
-import { createInterface } from 'node:readline'
 import type { Client } from '../client.ts'
 import { LoginError } from '../errors.ts'
 import type { Access } from '../session.ts'
@@ -29,6 +28,8 @@ interface Question {
 async function readQuestion(): Promise<Question> {
   const values = new Map<string, string>()
   const lists = new Map<string, string[]>()
+  // here, because the command is one file: every other command would load it too
+  const { createInterface } = await import('node:readline')
   for await (const line of createInterface({ input: process.stdin })) {
     if (line === '') break
     const at = line.indexOf('=')

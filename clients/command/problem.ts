@@ -72,7 +72,7 @@ export function notSignedIn(message: string, server: string, next = loginNext(se
 /** Explains whatever was thrown. */
 export function explain(error: unknown, where: Surrounding): CommandError {
   if (error instanceof CommandError) return error
-  const isOurs = error instanceof LoginError || Object(error).name === 'TRPCClientError'
+  const isOurs = error instanceof LoginError || Object(error).name === 'ApiError'
   if (!isOurs) {
     const message = error instanceof Error ? error.message : String(error)
     return new CommandError({ code: 'failure', message }, EXIT.failure, { cause: error })

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -26,8 +25,9 @@ interface Pending extends PendingLogin {
 }
 
 /** One for each server. */
-function fileOf({ server, where: { env, platform } }: Context): string {
-  const name = createHash('sha256').update(server).digest('hex').slice(0, 16)
+async function fileOf({ server, where: { env, platform } }: Context): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(server))
+  const name = Buffer.from(digest).toString('hex').slice(0, 16)
   return join(configDirectory('pairgate', env, platform, homedir()), `pending-${name}.json`)
 }
 
@@ -70,7 +70,7 @@ export async function startLogin(context: Context, options: LoginCommand): Promi
   const started = await client.start({ deviceName, scope, signal })
   const { issuer, subject } = account ?? {}
   const wanted = issuer !== undefined && subject !== undefined ? { issuer, subject } : null
-  await writePending(fileOf(context), { ...started, account: wanted })
+  await writePending(await fileOf(context), { ...started, account: wanted })
   const { verification_uri, verification_uri_complete, user_code, expires_at } = started
   const expires_in = expires_at - Math.floor(Date.now() / 1000)
   const complete = ['login', '--complete', '--server', server, ...(storage ? ['--storage', storage] : [])]
@@ -94,7 +94,7 @@ export async function startLogin(context: Context, options: LoginCommand): Promi
 /** The second step: waits for the decision, and keeps the login. Ctrl-C leaves it to be completed later. */
 export async function completeLogin(context: Context): Promise<Login> {
   const { client, server, signal } = context
-  const path = fileOf(context)
+  const path = await fileOf(context)
   const pending = await readPending(path)
   if (!pending) throw usage(`No login was started at ${place(server)}`, [startNext(server)])
   const left = Math.max(0, pending.expires_at - Math.floor(Date.now() / 1000))
