@@ -122,7 +122,7 @@ export function optionWarnings(config: Config): string[] {
 export const DEV_ISSUER = 'urn:pairgate:dev'
 
 /** The client that `pairgate login` is, known to every server. */
-export const BUILT_IN_CLIENT = 'pairgate-cli'
+const BUILT_IN_CLIENT = 'pairgate-cli'
 
 /** The client that the seeds' own clients are, which send no client_id. Only under `seedCompat`. */
 export const SEED_CLIENT = 'seed'
@@ -283,10 +283,6 @@ export function parseOptions(options: PairgateOptions): Config {
   // not quoted: a path may hold a secret
   if (new Set(webhooks.map(({ url }) => url)).size !== webhooks.length)
     refuse('Option "webhooks" names a URL twice')
-  if (output.clients[BUILT_IN_CLIENT]?.refresh)
-    refuse(
-      `Option "clients.${BUILT_IN_CLIENT}.refresh" must be false: the pairgate command does not refresh yet`,
-    )
   const clients = Object.entries(listClients(output)).map(([id, client]) => parseClient(id, client, output))
   return Object.freeze({
     ...rest,
