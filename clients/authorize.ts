@@ -11,7 +11,9 @@ type Fetch = typeof fetch
  *
  * @param inner Sends the requests.
  */
-export function authorize(session: Session, inner: Fetch): Fetch {
+export function authorize(session: Pick<Session, 'access'>, inner: Fetch): Fetch {
+  /** By origin: a fresh token that was refused all the same. Another one would be no better. */
+  const vain = new Map<string, string>()
   return async (input, init) => {
     const send = (to: typeof input, token: string | undefined) => {
       const headers = new Headers(init?.headers ?? (to instanceof Request ? to.headers : undefined))
@@ -22,10 +24,13 @@ export function authorize(session: Session, inner: Fetch): Fetch {
     const canRetry = access?.login?.refresh_token != null && !(init?.body instanceof ReadableStream)
     const first = canRetry && input instanceof Request ? input.clone() : input
     const answer = await send(first, access?.access_token)
-    if (answer.status !== 401 || !canRetry) return answer
+    const { origin } = new URL(input instanceof Request ? input.url : input)
+    if (answer.status !== 401 || !canRetry || vain.get(origin) === access.access_token) return answer
     const renewed = await session.access(access.access_token)
     if (!renewed || renewed.access_token === access.access_token) return answer
     await answer.body?.cancel()
-    return await send(input, renewed.access_token)
+    const again = await send(input, renewed.access_token)
+    if (again.status === 401) vain.set(origin, renewed.access_token)
+    return again
   }
 }

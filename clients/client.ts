@@ -5,6 +5,7 @@
  * @module
  */
 
+import { checkWhoami, isToken } from './answers.ts'
 import { authorize } from './authorize.ts'
 import { credentialStore } from './credential_store.ts'
 import { LoginError, parseServer, toLoginError } from './errors.ts'
@@ -43,7 +44,7 @@ export interface ClientOptions {
    * not even that.
    */
   readonly token?: string | null | undefined
-  /** Origins beside the server's own that `fetch` may send the credential to. Default: none. */
+  /** Origins beside the server's own that `fetch` may send the credential to; https as the server. Default: none. */
   readonly origins?: readonly string[] | undefined
   /** Longest wait for an answer of pairgate, in milliseconds. Default 30000. */
   readonly timeout?: number | undefined
@@ -179,7 +180,10 @@ async function identify(
   { apiWith, wire: { server }, clientId, now }: Parts,
   token: Pick<LoginToken, 'access_token' | 'refresh_token'>,
 ): Promise<StoredLogin> {
-  const who = await apiWith(token.access_token).session.whoami.query()
+  // what is none cannot be put into a header, and the words of that failure would quote it
+  if (!isToken(token.access_token))
+    throw new LoginError('refused', 'That is no token: it has characters that no token has')
+  const who = checkWhoami(await apiWith(token.access_token).session.whoami.query())
   const { issuer, subject, name, kind, scope, expires_in } = who
   if (kind === 'browser') throw new LoginError('refused', "A browser's credential cannot be used here")
   return {
@@ -257,8 +261,8 @@ function givenToken({ token }: ClientOptions, name: string): { token: string; so
   if (token === null) return null
   if (token !== undefined) return { token, source: 'The option "token"' }
   const source = `${variablePrefix(name)}_TOKEN`
-  const found = readVariable(source)
-  return found === null ? null : { token: found, source }
+  const found = readVariable(source)?.trim()
+  return found ? { token: found, source } : null
 }
 
 /** `fetch` for the gateway's own services: with a login, and to origins that may have it. */
@@ -268,8 +272,13 @@ function clientFetch(
   session: Session,
   inner: typeof fetch,
 ): Client['fetch'] {
-  const known = new Set([server, ...origins].map((url) => new URL(url).origin))
-  const authorized = authorize(session, inner)
+  const known = new Set([server, ...origins].map((url) => new URL(parseServer(url)).origin))
+  const access: Session['access'] = async (spent) => {
+    const found = await session.access(spent)
+    if (!found) throw new LoginError('not_signed_in', `Nobody is signed in at ${server}`)
+    return found
+  }
+  const authorized = authorize({ access }, inner)
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input, server)
     if (!known.has(url.origin)) {
@@ -278,7 +287,6 @@ function clientFetch(
         `The credential is not for ${url.origin}; name it in "origins" if it is`,
       )
     }
-    if (!(await session.access())) throw new LoginError('not_signed_in', `Nobody is signed in at ${server}`)
     return await authorized(input instanceof Request ? input : url, init as RequestInit | undefined)
   }
 }

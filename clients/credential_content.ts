@@ -70,14 +70,15 @@ function isBinding(value: unknown): value is Binding {
   return isChoice(value) && areTexts({ ...value }, 'directory')
 }
 
-function isLogin(value: unknown): value is KeptLogin {
+/** Tells whether this is a login as it is written down. */
+export function isLogin(value: unknown): value is KeptLogin {
   if (!isObject(value) || !isChoice(value)) return false
   const { name, kind, expires_at, place, access_token, refresh_token } = value as Record<string, unknown>
   const isEntry =
     areTexts({ ...value }, 'client_id', 'scope') &&
     isTextOrNull(name) &&
     (kind === 'session' || kind === 'api_key') &&
-    typeof expires_at === 'number'
+    Number.isFinite(expires_at)
   if (!isEntry) return false
   return (
     place === 'keyring' ||

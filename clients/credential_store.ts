@@ -19,6 +19,7 @@ import {
   findActive,
   findBinding,
   findLogin,
+  isLogin,
   type KeptLogin,
   putLogin,
   sortLogins,
@@ -241,6 +242,8 @@ async function save(
   const { content, isOpen, directories } = await look(parts)
   const choice = toChoice(login.server, login)
   const before = findLogin(content, choice)
+  // what could not be read back would take all the other logins with it
+  if (!isLogin({ ...login, place: 'file' })) throw badPlace('The login cannot be kept: it is not complete')
   const { login: kept, notices } = await putSecrets(parts, login, before)
   const added = putLogin(content, kept)
   const next = isActive ? activate(added, choice) : added

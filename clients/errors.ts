@@ -6,9 +6,9 @@
  * - `access_denied`: the person said no. `expired_token`: nobody decided in time. `invalid_grant`: collected before.
  * - `not_signed_in`: there is no login here, or it is over. `wrong_account`: somebody else signed in than was wanted.
  * - `environment_token`: a token in the environment stands above all logins, so there is nothing to do here.
- * - `refused`: the server does not want this request; the message says why.
+ * - `refused`: the server does not want this request; the message says why. Or a token is none.
  * - `busy`: over a limit or in trouble, worth another try. `unreachable`: no answer at all, likewise.
- * - `not_pairgate`: something else answers at this address. `untrusted_url`: a page or a call goes elsewhere than to the server.
+ * - `not_pairgate`: something else answers at this address, or not as it should. `untrusted_url`: a page or a call goes elsewhere than to the server.
  * - `bad_server`: not a usable base URL. `bad_credential_file`: the place for logins cannot be read or written.
  */
 export type LoginErrorCode =
@@ -38,7 +38,8 @@ export class LoginError extends Error {
     message: string,
     options?: ErrorOptions & { retryAfter?: number | undefined },
   ) {
-    super(message, options)
+    // it may quote the server, and programs print it: nothing in it may steer a terminal
+    super(message.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu, ' '), options)
     this.code = code
     this.retryAfter = options?.retryAfter
   }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { checkInterval, checkOutcome, checkStart } from './answers.ts'
 import { openBrowser } from './browser.ts'
 import { LoginError, parseServer, toLoginError } from './errors.ts'
 import type {
@@ -145,11 +146,14 @@ async function call<T>(
   }
 }
 
+const originOf = (server: string) => new URL(parseServer(server)).origin
+
 /** Lets nothing through but pages of the server itself: what is printed here, people open and trust. */
 function checkUrl(url: string, { server }: LoginTarget): string {
   const page = URL.canParse(url) ? new URL(url) : null
-  if (page?.origin === new URL(parseServer(server)).origin && !page.username && !page.password)
-    return page.href
+  // a blob: URL has the origin of the page that made it
+  const isWeb = page?.protocol === 'https:' || page?.protocol === 'http:'
+  if (isWeb && page.origin === originOf(server) && !page.username && !page.password) return page.href
   throw new LoginError(
     'untrusted_url',
     'The server names a page that is not its own; refusing to show or open it',
@@ -191,14 +195,14 @@ async function poll({ ask, start, woken }: Polled, options: WaitOptions): Promis
     // an alarm that went off is heard once: after it the pace is the usual one
     if (alarm?.aborted) alarm = undefined
     try {
-      const answer = await call(ask, signal)
+      const answer = checkOutcome(await call(ask, signal))
       if (answer.status === 'issued') {
         const { status: _, ...token } = answer
         return token
       }
       if (answer.status !== 'authorization_pending' && answer.status !== 'slow_down')
         throw ending(answer.status)
-      pause = interval = Math.max(answer.interval, 1)
+      pause = interval = checkInterval(answer.interval)
       if (answer.status === 'slow_down') onSlowDown?.(interval)
     } catch (error) {
       if (!(error instanceof LoginError) || !PASSING.includes(error.code)) throw error
@@ -232,7 +236,8 @@ export async function startDevice(
   { deviceName: device_name, scope, signal }: Pick<SignInOptions, 'deviceName' | 'scope' | 'signal'>,
 ): Promise<DeviceStart> {
   const input = { client_id: target.clientId, device_name, scope }
-  const start = await call((request) => target.api.device.authorize.mutate(input, request), signal)
+  const answer = await call((request) => target.api.device.authorize.mutate(input, request), signal)
+  const start = checkStart(answer, 'user_code')
   return {
     ...start,
     verification_uri: checkUrl(start.verification_uri, target),
@@ -276,7 +281,8 @@ async function startPair(
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
   const paircode = base64url(new Uint8Array(digest))
   const input = { client_id: clientId, paircode, device_name, scope, ...delivery }
-  return { start: await call((request) => api.pair.start.mutate(input, request), signal), verifier }
+  const start = await call((request) => api.pair.start.mutate(input, request), signal)
+  return { start: checkStart(start, 'match_code'), verifier }
 }
 
 function pairPrompt(
@@ -326,10 +332,10 @@ interface OpenLoopback {
   readonly state: string
 }
 
-async function openLoopback(): Promise<OpenLoopback | null> {
+async function openLoopback({ server }: LoginTarget): Promise<OpenLoopback | null> {
   const state = randomText()
   try {
-    return { loopback: await listenOnLoopback(state), state }
+    return { loopback: await listenOnLoopback({ state, origin: originOf(server) }), state }
   } catch {
     // a sandbox without a listening socket, as Deno without --allow-net=127.0.0.1
     return null
@@ -339,7 +345,7 @@ async function openLoopback(): Promise<OpenLoopback | null> {
 /** Signs in one way. */
 async function signInVia(via: Transport, target: LoginTarget, plan: Plan): Promise<LoginToken> {
   if (via === 'device') return await byDevice(target, plan)
-  const open = via === 'loopback' ? await openLoopback() : null
+  const open = via === 'loopback' ? await openLoopback(target) : null
   if (!open) return await byLink(target, plan)
   try {
     return await byLoopback(target, plan, open)

@@ -21,7 +21,7 @@ export interface Loopback {
   readonly callback: Promise<Callback>
   /** Where to send the browser on to, known after the start of the login. */
   finishAt(url: string): void
-  /** Stops listening. What is being answered is answered. */
+  /** Stops listening, and hangs up on whoever is there. */
   close(): void
 }
 
@@ -32,14 +32,24 @@ const HEADERS = {
   Connection: 'close',
 }
 
+/** What the browser has to bring; nobody else can know it. */
+export interface Expected {
+  readonly state: string
+  /** Origin of the server that the login was started at. */
+  readonly origin: string
+}
+
 /** Reads what the server sent the browser with; null when this is somebody else's request. */
-function readCallback(request: IncomingMessage, port: number, state: string): Callback | null {
+function readCallback(request: IncomingMessage, port: number, { state, origin }: Expected): Callback | null {
   const own = `127.0.0.1:${port}`
   // another name would mean that a foreign page found its way here (DNS rebinding)
   if (request.method !== 'GET' || request.headers.host !== own) return null
   const target = `http://${own}${request.url}`
   const url = URL.canParse(target) ? new URL(target) : null
   if (url?.pathname !== '/callback' || url.searchParams.get('state') !== state) return null
+  // a server that we signed in at may have led the browser through another one, to get that one's code (RFC 9207)
+  const issuer = url.searchParams.get('iss') ?? ''
+  if (!URL.canParse(issuer) || new URL(issuer).origin !== origin) return null
   const code = url.searchParams.get('code')
   const error = url.searchParams.get('error')
   if (error !== null) return { error }
@@ -48,10 +58,8 @@ function readCallback(request: IncomingMessage, port: number, state: string): Ca
 
 /**
  * Starts listening on a free port.
- *
- * @param state What the browser must bring; nobody else can know it.
  */
-export async function listenOnLoopback(state: string): Promise<Loopback> {
+export async function listenOnLoopback(expected: Expected): Promise<Loopback> {
   // loaded here, because most runs of a program never listen
   const { createServer } = await import('node:http')
   let arrived: (callback: Callback) => void = () => {}
@@ -61,7 +69,7 @@ export async function listenOnLoopback(state: string): Promise<Loopback> {
   let next: string | null = null
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     const { port } = server.address() as AddressInfo
-    const found = readCallback(request, port, state)
+    const found = readCallback(request, port, expected)
     if (!found) {
       response.writeHead(404, HEADERS).end('Not found\n')
       return
@@ -82,6 +90,8 @@ export async function listenOnLoopback(state: string): Promise<Loopback> {
     },
     close: () => {
       server.close()
+      // browsers connect in advance, and others may say half a word: the program would not end before they do
+      server.closeAllConnections()
     },
   }
 }

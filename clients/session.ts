@@ -5,6 +5,7 @@
  * @module
  */
 
+import { checkOutcome, isToken } from './answers.ts'
 import { LoginError, toLoginError } from './errors.ts'
 import type { PairgateApi } from './generated/contract.ts'
 import type { Account, CredentialStore, StoredLogin } from './store.ts'
@@ -54,13 +55,16 @@ function isRefreshable(login: StoredLogin): login is Refreshable {
 /** Spends the refresh token. Not tried again: if the answer was lost, asking once more would end the login. */
 async function exchange({ api, store, now }: SessionOptions, login: Refreshable): Promise<StoredLogin> {
   const { client_id, refresh_token } = login
-  const answer = await api.session.refresh.mutate({ client_id, refresh_token }).catch((error) => {
+  const outcome = await api.session.refresh.mutate({ client_id, refresh_token }).catch((error) => {
     throw toLoginError(error)
   })
-  if (answer.status !== 'issued') {
+  const answer = checkOutcome(outcome)
+  if (answer.status === 'invalid_grant') {
     await store.remove(login.server, login)
     throw new LoginError('not_signed_in', `The login as ${login.subject} at ${login.server} is over`)
   }
+  if (answer.status !== 'issued')
+    throw new LoginError('not_pairgate', `The server answers a refresh with "${answer.status}"`)
   const renewed: StoredLogin = {
     ...login,
     access_token: answer.access_token,
@@ -95,6 +99,8 @@ export function createSession(options: SessionOptions): Session {
         throw new LoginError('environment_token', `${given.source} is set and stands above all logins`)
     },
     async access(spent) {
+      if (given && !isToken(given.token))
+        throw new LoginError('refused', `${given.source} is no token: it has characters that no token has`)
       if (given) return { access_token: given.token, login: null }
       const login = await stored()
       if (!login) return null

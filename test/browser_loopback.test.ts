@@ -69,7 +69,7 @@ describe.skipIf(!browser)('delivery loopback, with scripts off', () => {
     await shoot(person.page, 'loopback-allowed')
     expect(await person.text()).toContain('You can close this page and go back to your terminal')
     const { code = '', ...rest } = readCallback(listener)
-    expect(rest).toEqual({ state: 'Az09._~-' })
+    expect(rest).toEqual({ state: 'Az09._~-', iss: gate.base })
     expect((await pollPair(gate, cli.verifier)).body).toMatchObject({ error: 'authorization_pending' })
     const { status, body } = await pollPair(gate, cli.verifier, { code })
     expect([status, body.token_type]).toEqual([200, 'Bearer'])
@@ -84,7 +84,8 @@ describe.skipIf(!browser)('delivery loopback, with scripts off', () => {
     const { gate, cli, person } = await atReview(listener)
     await person.press('Deny')
     await person.see('You denied this')
-    expect(readCallback(listener)).toEqual({ error: 'access_denied', state: 'Az09._~-' })
+    const denied = { error: 'access_denied', state: 'Az09._~-', iss: gate.base }
+    expect(readCallback(listener)).toEqual(denied)
     expect((await pollPair(gate, cli.verifier)).body).toMatchObject({ error: 'access_denied' })
   })
 

@@ -44,7 +44,7 @@ const HEADERS: readonly [string, RegExp][] = [
 
 /** Where a browser goes to bring the CLI a code, or that there is none; nothing else follows. */
 const CALLBACK =
-  /^http:\/\/127\.0\.0\.1:(?:1024|40000|65535)\/callback\?(?:code=([\w-]{43})|error=access_denied)&state=[\w.%-]{1,128}$/
+  /^http:\/\/127\.0\.0\.1:(?:1024|40000|65535)\/callback\?(?:code=([\w-]{43})|error=access_denied)&state=[\w.%-]{1,128}&iss=[\w.%-]+$/
 
 /** What is wrong with the answer alone. */
 function judgeAnswer({ secrets, t }: World, { request, text, response, body }: Exchange): string[] {

@@ -1,9 +1,11 @@
 /** The login kit's loopback delivery: the browser comes back to a port of the program, on each runtime. @module */
 
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { listenOnLoopback } from '../clients/loopback.ts'
 import { launchChromium } from './support/chromium.ts'
+import { createPaircode } from './support/gate.ts'
 import { createClient } from './support/kit.ts'
 import { createPrograms, SOURCES } from './support/kit_stories.ts'
 import { type LiveGate, listenGate } from './support/listen.ts'
@@ -77,6 +79,50 @@ test('auto is loopback where a browser can be opened, and a device code once it 
   expect(prompt).toMatchObject({ via: 'device', browser: false })
 })
 
+test('PC-11 a server that we sign in at gets no code of another one that it leads the browser to', async () => {
+  const { paircode } = createPaircode()
+  const ended = new AbortController()
+  const brought: unknown[] = []
+  const server = 'https://evil.example/auth'
+  const client = createClient({
+    server,
+    async fetch(input, init) {
+      const { code, port, state } = JSON.parse(String(init?.body))
+      if (!String(input).endsWith('pair.start')) {
+        brought.push(code)
+        return Response.json({ result: { data: { status: 'authorization_pending', interval: 5 } } })
+      }
+      // its own login at the good server, which only the delivery keeps it from collecting
+      const form = { client_id: 'pairgate-cli', paircode, delivery: 'loopback', port: String(port), state }
+      const started = await fetch(`${gate.base}/cli_login`, {
+        method: 'POST',
+        body: new URLSearchParams(form),
+      })
+      return Response.json({ result: { data: { ...(await started.json()), login_url: `${server}/x` } } })
+    },
+  })
+  const polled = Promise.withResolvers<void>()
+  const login = client.login({
+    ...{ via: 'loopback', browser: false, signal: ended.signal },
+    onPrompt: () => {},
+    async wait(_, signal) {
+      polled.resolve()
+      await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+    },
+  })
+  const end = expect(login).rejects.toThrow()
+  await polled.promise
+  const person = gate.browser()
+  await person.post('/auth/sign-in/dev', { username: 'alice' })
+  const decided = await person.decide(`/auth/pair/${paircode}`, 'allow')
+  const callback = decided.headers.get('location') ?? ''
+  expect(new URL(callback).searchParams.get('code')).toHaveLength(43)
+  const answer = await fetch(callback, { redirect: 'manual' })
+  ended.abort()
+  await end
+  expect([answer.status, brought]).toEqual([404, [undefined]])
+})
+
 describe('PC-11 the listener', () => {
   /** Asks with any headers and any method. */
   function ask(port: number, path: string, options: { method?: string; host?: string } = {}) {
@@ -91,24 +137,29 @@ describe('PC-11 the listener', () => {
   }
 
   test('takes one kind of request, and nobody else’s', async () => {
-    const loopback = await listenOnLoopback('the-state')
+    const loopback = await listenOnLoopback({ state: 'the-state', origin: 'https://gateway.example' })
+    const good = 'state=the-state&iss=https%3A%2F%2Fgateway.example%2Fauth'
     const { port } = loopback
     try {
       loopback.finishAt('https://gateway.example/auth/pair/x')
       const foreign = [
         ['/callback?code=evil', {}],
         ['/callback?code=evil&state=', {}],
-        ['/callback?code=evil&state=other', {}],
-        ['/callback?state=the-state', {}],
-        ['/?code=evil&state=the-state', {}],
-        ['/callback/?code=evil&state=the-state', {}],
-        ['/callback?code=evil&state=the-state', { method: 'POST' }],
-        ['/callback?code=evil&state=the-state', { host: `evil.example:${port}` }],
-        ['/callback?code=evil&state=the-state', { host: `localhost:${port}` }],
+        [`/callback?code=evil&state=other&${good}`, {}],
+        [`/callback?${good}`, {}],
+        [`/?code=evil&${good}`, {}],
+        [`/callback/?code=evil&${good}`, {}],
+        [`/callback?code=evil&${good}`, { method: 'POST' }],
+        [`/callback?code=evil&${good}`, { host: `evil.example:${port}` }],
+        [`/callback?code=evil&${good}`, { host: `localhost:${port}` }],
+        // RFC 9207: the code of another server, which the one we asked led the browser through
+        ['/callback?code=other&state=the-state', {}],
+        ['/callback?code=other&state=the-state&iss=https%3A%2F%2Fother.example%2Fauth', {}],
+        ['/callback?code=other&state=the-state&iss=https%3A%2F%2Fgateway.example.evil', {}],
         ['/favicon.ico', {}],
       ] as const
       for (const [path, options] of foreign) expect((await ask(port, path, options)).status).toBe(404)
-      expect(await ask(port, '/callback?code=good&state=the-state')).toEqual({
+      expect(await ask(port, `/callback?code=good&${good}`)).toEqual({
         status: 303,
         location: 'https://gateway.example/auth/pair/x',
       })
@@ -117,6 +168,23 @@ describe('PC-11 the listener', () => {
       loopback.close()
     }
   })
+
+  test.each(['', 'GET /callback?code=x HTTP/1.1\r\nHost: '])(
+    'waits for nobody who has said %j once the login is over: the program could not end',
+    async (said) => {
+      const loopback = await listenOnLoopback({ state: 'the-state', origin: 'https://gateway.example' })
+      const socket = connect(loopback.port, '127.0.0.1')
+      const isClosed = new Promise<void>((resolve) =>
+        socket.on('close', () => resolve()).on('error', () => {}),
+      )
+      await new Promise<void>((resolve) => socket.once('connect', resolve))
+      if (said) await new Promise((resolve) => socket.write(said, resolve))
+      // the listener has seen whoever came before this one
+      await ask(loopback.port, '/')
+      loopback.close()
+      await isClosed
+    },
+  )
 
   test('is gone once the login is over, whatever its end', async () => {
     const controller = new AbortController()

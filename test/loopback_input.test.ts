@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { callbackUrl, readDelivery } from '../src/core/loopback.ts'
-import { createPaircode, createTestGate } from './support/gate.ts'
+import { BASE, createPaircode, createTestGate } from './support/gate.ts'
 import { callProcedure, LOOPBACK, personNamed, readCallback, startLoopback } from './support/loopback.ts'
 
 const CLIENT = 'pairgate-cli'
@@ -134,11 +134,11 @@ describe('properties', () => {
         expect(typeof to).toBe(isGood ? 'object' : 'string')
         if (typeof to === 'string') return
         for (const result of [code, null]) {
-          const url = new URL(callbackUrl(to, result) ?? '')
+          const url = new URL(callbackUrl(to, { code: result, iss: BASE }) ?? '')
           expect([url.protocol, url.hostname, url.pathname]).toEqual(['http:', '127.0.0.1', '/callback'])
           expect([url.port, url.username, url.password, url.hash]).toEqual([String(port), '', '', ''])
           const said = result === null ? { error: 'access_denied' } : { code: result }
-          expect(Object.fromEntries(url.searchParams)).toEqual({ ...said, state })
+          expect(Object.fromEntries(url.searchParams)).toEqual({ ...said, state, iss: BASE })
         }
       }),
       { numRuns: 2_000 },

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
+import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   bundleClient,
@@ -32,7 +33,7 @@ describe('what is in it', () => {
   test('publint and are-the-types-wrong have nothing to say', async () => {
     const bin = (name: string) => join(ROOT, 'node_modules/.bin', name)
     const lint = await project.run([bin('publint'), 'run', '--strict', project.tarball])
-    expect(lint.stdout).toMatch(/All good!\s*$/)
+    expect(stripVTControlCharacters(lint.stdout)).toMatch(/All good!\s*$/)
     const types = await project.run([bin('attw'), '--profile', 'esm-only', '--no-emoji', project.tarball])
     expect(types).toMatchObject({ code: 0 })
   })

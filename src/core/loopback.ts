@@ -57,12 +57,16 @@ export function loopbackOrigin(port: number): string {
   return `http://127.0.0.1:${port}`
 }
 
-/** Where the browser goes after the decision: with a code, or without one when it was denied. Null: nowhere. */
+/**
+ * Where the browser goes after the decision: with a code, or without one when it was denied. Null: nowhere.
+ *
+ * @param iss This server's base URL, so that a CLI hands the code to no other server (RFC 9207).
+ */
 export function callbackUrl(
   { loopback_port: port, loopback_state: state }: Loopback,
-  code: string | null,
+  { code, iss }: { readonly code: string | null; readonly iss: string },
 ): string | null {
   if (port === null || state === null) return null
-  const result = new URLSearchParams({ ...(code === null ? { error: 'access_denied' } : { code }), state })
-  return `${loopbackOrigin(port)}/callback?${result}`
+  const answer = code === null ? { error: 'access_denied' } : { code }
+  return `${loopbackOrigin(port)}/callback?${new URLSearchParams({ ...answer, state, iss })}`
 }

@@ -251,7 +251,8 @@ async function repeatDecision(
   const grant = await deps.store.findGrant({ secret_hash: paircodeHash(reference.paircode) ?? '' })
   if (!grant || grantState(grant, deps.now()) !== status) return decided
   const code = loopbackCodes(deps, grant).find((one) => sha256Hex(one) === grant.code_hash) ?? null
-  const redirect_to = (code === null) === (status === 'denied') && callbackUrl(grant, code)
+  const isSame = (code === null) === (status === 'denied')
+  const redirect_to = isSame && callbackUrl(grant, { code, iss: deps.config.baseUrl })
   return redirect_to ? { status, redirect_to } : decided
 }
 
@@ -263,7 +264,7 @@ function createCallback(deps: Deps, grant: Grant, { status, now }: Pick<Decision
   const end = code ? Math.min(expires_at, now + LOOPBACK_SECONDS * 1000) : expires_at
   return {
     stored: { code_hash: code && sha256Hex(code), expires_at: end },
-    redirect_to: callbackUrl(grant, code),
+    redirect_to: callbackUrl(grant, { code, iss: deps.config.baseUrl }),
   }
 }
 

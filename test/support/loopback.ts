@@ -18,13 +18,15 @@ export async function personNamed(t: TestGate, name: string, address?: string): 
   return person
 }
 
-/** What a URL for the CLI's listener says; its address must be that of the tests. */
+/** What a URL for the CLI's listener says; its address must be that of the tests, and so the server that it is of. */
 export function readCallback(url: string | null): Record<string, string> {
   const { origin, pathname, search, hash } = new URL(url ?? '')
   expect([origin, pathname, hash]).toEqual(['http://127.0.0.1:49152', '/callback', ''])
   const parameters = [...new URLSearchParams(search)]
   expect(new Set(parameters.map(([name]) => name)).size).toBe(parameters.length)
-  return Object.fromEntries(parameters)
+  const { iss, ...rest } = Object.fromEntries(parameters)
+  expect(iss).toBe(BASE)
+  return rest
 }
 
 /** Allows by the page; the code that the browser is sent to the CLI with. */
