@@ -11,14 +11,8 @@ import { credentialStore } from './credential_store.ts'
 import { LoginError, parseServer, toLoginError } from './errors.ts'
 import { createApi } from './generated/client.ts'
 import type { PairgateApi } from './generated/contract.ts'
-import {
-  collectDevice,
-  type LoginToken,
-  type SignInOptions,
-  signIn,
-  startDevice,
-  type WaitOptions,
-} from './login.ts'
+import { collectDevice, type SignInOptions, signIn, startDevice } from './login.ts'
+import type { LoginToken, WaitOptions } from './poll.ts'
 import { type Access, createSession, type Session } from './session.ts'
 import type { Account, CredentialStore, LoginEntry, StoredLogin } from './store.ts'
 import { machineName, readVariable, variablePrefix } from './surroundings.ts'

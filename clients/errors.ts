@@ -122,6 +122,11 @@ export function toLoginError(error: unknown): LoginError {
   return statusError(status, words, { retryAfter: retryAfter(response) })
 }
 
+/** Tells whether another try may succeed: the server is away, in trouble, or behind somebody who answers for it. */
+export function isPassing(error: unknown): error is LoginError {
+  return error instanceof LoginError && ['unreachable', 'busy', 'not_pairgate'].includes(error.code)
+}
+
 /** Says that an answer is not pairgate's. */
 export function notPairgate({ status }: Response): LoginError {
   const why =

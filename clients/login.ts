@@ -5,16 +5,12 @@
  * @module
  */
 
-import { checkInterval, checkOutcome, checkStart } from './answers.ts'
+import { checkStart } from './answers.ts'
 import { openBrowser } from './browser.ts'
-import { LoginError, parseServer, toLoginError } from './errors.ts'
-import type {
-  DeviceAuthorizationResponse,
-  PairgateApi,
-  PairStartResponse,
-  TokenOutcome,
-} from './generated/contract.ts'
+import { LoginError, parseServer } from './errors.ts'
+import type { DeviceAuthorizationResponse, PairgateApi, PairStartResponse } from './generated/contract.ts'
 import { type Loopback, listenOnLoopback } from './loopback.ts'
+import { type CallOptions, call, type LoginToken, poll, type WaitOptions } from './poll.ts'
 import { surroundings } from './surroundings.ts'
 import { chooseTransport, type Surroundings, type Transport } from './transport.ts'
 
@@ -60,20 +56,8 @@ export interface LoginPrompt {
   readonly browser: boolean
 }
 
-/** A credential, fresh from the server. */
-export interface LoginToken {
-  readonly access_token: string
-  readonly token_type: 'Bearer'
-  /** Lifetime in seconds. */
-  readonly expires_in: number
-  /** Good once, for a refresh; there when the client has `refresh`, or asked for `offline_access`. */
-  readonly refresh_token?: string
-  /** Space-separated; absent when there is none. */
-  readonly scope?: string
-}
-
 /** How to sign in. */
-export interface SignInOptions {
+export interface SignInOptions extends WaitOptions {
   /** Called with what the person must see, before the first poll; once more if `auto` has to take another way. */
   readonly onPrompt: (prompt: LoginPrompt) => void
   /** Which way. Default `auto`: `chooseTransport` decides. */
@@ -90,60 +74,6 @@ export interface SignInOptions {
   readonly scope?: string | undefined
   /** Told that no browser could be opened. With `auto` another prompt follows, else the person may open the link. */
   readonly onBrowserFailure?: (() => void) | undefined
-  /** Told that the server wants polls further apart: `interval` in seconds. */
-  readonly onSlowDown?: ((interval: number) => void) | undefined
-  /** Told that a poll failed and will be repeated. */
-  readonly onRetry?: ((error: LoginError) => void) | undefined
-  /** Gives up; the login rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
-  /** Replaces the timer between polls. */
-  readonly wait?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined
-  /** Tells the time in milliseconds. Default `Date.now`. */
-  readonly now?: (() => number) | undefined
-}
-
-/** Poll failures that may pass. Once started, the server is known: an HTML page is then some proxy's apology. */
-const PASSING: readonly string[] = ['unreachable', 'busy', 'not_pairgate']
-
-const ENDINGS = {
-  access_denied: 'The login was denied in the browser',
-  expired_token: 'The login was not confirmed in time',
-  invalid_grant: 'The login is not valid, or was collected before',
-} as const
-
-const ending = (code: keyof typeof ENDINGS, options?: ErrorOptions) =>
-  new LoginError(code, ENDINGS[code], options)
-
-/** Waits `ms` milliseconds, or rejects with the signal's reason. */
-export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  signal?.throwIfAborted()
-  await new Promise<void>((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, ms)
-    signal?.addEventListener('abort', stop, { once: true })
-  })
-}
-
-type CallOptions = { signal?: AbortSignal }
-
-/** Makes one call; what goes wrong comes out as a `LoginError`, or as the signal's reason. */
-async function call<T>(
-  make: (options: CallOptions) => Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  signal?.throwIfAborted()
-  try {
-    return await make(signal ? { signal } : {})
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw toLoginError(error)
-  }
 }
 
 const originOf = (server: string) => new URL(parseServer(server)).origin
@@ -158,61 +88,6 @@ function checkUrl(url: string, { server }: LoginTarget): string {
     'untrusted_url',
     'The server names a page that is not its own; refusing to show or open it',
   )
-}
-
-/** How to wait for a decision. */
-export type WaitOptions = Pick<SignInOptions, 'onRetry' | 'onSlowDown' | 'signal' | 'wait' | 'now'>
-
-/** A poll, and what can cut the pause before the next one short. */
-interface Polled {
-  readonly ask: (options: CallOptions) => Promise<TokenOutcome>
-  readonly start: { readonly expires_in: number; readonly interval: number }
-  readonly woken?: AbortSignal | undefined
-}
-
-/** Waits for the next poll. An alarm ends the wait early, without being an error. */
-async function pauseFor(ms: number, woken: AbortSignal | undefined, options: WaitOptions): Promise<void> {
-  const { signal, wait = sleep } = options
-  if (woken?.aborted) return
-  const either = woken && signal ? AbortSignal.any([woken, signal]) : (woken ?? signal)
-  try {
-    await wait(ms, either)
-  } catch (error) {
-    signal?.throwIfAborted()
-    if (!woken?.aborted) throw error
-  }
-}
-
-/** Polls until there is a decision: at once, then every `interval` seconds (RFC 8628 section 3.5). */
-async function poll({ ask, start, woken }: Polled, options: WaitOptions): Promise<LoginToken> {
-  const { onSlowDown, onRetry, signal, now = Date.now } = options
-  const deadline = now() + start.expires_in * 1000
-  let alarm = woken
-  let interval = start.interval
-  for (;;) {
-    let pause = interval
-    let failure: LoginError | undefined
-    // an alarm that went off is heard once: after it the pace is the usual one
-    if (alarm?.aborted) alarm = undefined
-    try {
-      const answer = checkOutcome(await call(ask, signal))
-      if (answer.status === 'issued') {
-        const { status: _, ...token } = answer
-        return token
-      }
-      if (answer.status !== 'authorization_pending' && answer.status !== 'slow_down')
-        throw ending(answer.status)
-      pause = interval = checkInterval(answer.interval)
-      if (answer.status === 'slow_down') onSlowDown?.(interval)
-    } catch (error) {
-      if (!(error instanceof LoginError) || !PASSING.includes(error.code)) throw error
-      failure = error
-      pause = Math.max(interval, failure.retryAfter ?? 0)
-      onRetry?.(failure)
-    }
-    if (now() >= deadline) throw ending('expired_token', { cause: failure })
-    await pauseFor(Math.min(pause * 1000, Math.max(deadline - now(), 1000)), alarm, options)
-  }
 }
 
 /** What was decided on before the start. */
@@ -314,8 +189,9 @@ async function byLoopback(target: LoginTarget, plan: Plan, open: OpenLoopback): 
   })
   const prompt = pairPrompt(target, 'loopback', start, plan.browser)
   loopback.finishAt(prompt.url)
-  show(prompt, plan)
   const woken = new AbortController()
+  // a browser that was here did open, whatever its end is
+  show(prompt, { ...plan, onBrowserFailure: () => woken.signal.aborted || plan.onBrowserFailure() })
   let code: string | undefined
   void loopback.callback.then((callback) => {
     // Deny needs no code: the next poll tells

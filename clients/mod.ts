@@ -22,11 +22,10 @@ export { type Keyring, KeyringError } from './keyring.ts'
 export {
   type LoginPrompt,
   type LoginTarget,
-  type LoginToken,
   type SignInOptions,
   signIn,
-  type WaitOptions,
 } from './login.ts'
+export type { LoginToken, WaitOptions } from './poll.ts'
 export type { Access } from './session.ts'
 export type { Account, CredentialStore, ListedLogin, LoginEntry, StoredLogin } from './store.ts'
 export { surroundings } from './surroundings.ts'

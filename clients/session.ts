@@ -6,7 +6,7 @@
  */
 
 import { checkOutcome, isToken } from './answers.ts'
-import { LoginError, toLoginError } from './errors.ts'
+import { isPassing, LoginError, toLoginError } from './errors.ts'
 import type { PairgateApi } from './generated/contract.ts'
 import type { Account, CredentialStore, StoredLogin } from './store.ts'
 
@@ -111,9 +111,7 @@ export function createSession(options: SessionOptions): Session {
         return renewed && { access_token: renewed.access_token, login: renewed }
       } catch (error) {
         const isGood = login.access_token !== spent && secondsLeft(login) > 0
-        const mayPass =
-          error instanceof LoginError && ['busy', 'unreachable', 'not_pairgate'].includes(error.code)
-        if (isGood && mayPass) return { access_token: login.access_token, login }
+        if (isGood && isPassing(error)) return { access_token: login.access_token, login }
         throw error
       }
     },

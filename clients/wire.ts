@@ -30,10 +30,30 @@ export async function send(
   }
 }
 
+/** Longest answer that is read, in bytes. A list of 200 credentials has a tenth of it. */
+const MAX_ANSWER = 1_048_576
+
+/** Reads an answer to its end, or to the end of patience. */
+async function readAnswer(response: Response): Promise<Response> {
+  const chunks: Uint8Array<ArrayBuffer>[] = []
+  let length = 0
+  const reader = response.body?.getReader()
+  for (let part = await reader?.read(); part?.value; part = await reader?.read()) {
+    length += part.value.length
+    if (length > MAX_ANSWER) {
+      await reader?.cancel()
+      throw new LoginError('not_pairgate', 'The answer of the server is too long')
+    }
+    chunks.push(part.value)
+  }
+  const { status, headers } = response
+  return new Response(chunks.length > 0 ? await new Blob(chunks).arrayBuffer() : null, { status, headers })
+}
+
 /** Lets an answer through that is pairgate's: JSON, or nothing at all. */
 export async function checkAnswer(response: Response): Promise<Response> {
   const type = response.headers.get('content-type')
-  if (type?.includes('json') || (type === null && response.ok)) return response
+  if (type?.includes('json') || (type === null && response.ok)) return await readAnswer(response)
   await response.body?.cancel()
   if (response.status < 500 && response.status !== 429) throw notPairgate(response)
   throw new LoginError('busy', `The server is in trouble (HTTP ${response.status})`, {
