@@ -196,6 +196,11 @@ function toEntry({ access_token: _access, refresh_token: _refresh, ...entry }: S
 
 const isSame = (a: Account, b: Account) => a.issuer === b.issuer && a.subject === b.subject
 
+/** A place that cannot be read, or has no room for a lock, shows here: before anybody signs in for nothing. */
+async function assertWritable(store: CredentialStore): Promise<void> {
+  await store.lock(async () => await store.list())
+}
+
 /** Keeps a login in place of the one before, of the same account, and ends that one. */
 async function keep({ store, wire }: Parts, login: StoredLogin): Promise<Login> {
   const { previous, kept } = await store.lock(async () => ({
@@ -245,6 +250,7 @@ async function complete(
 ): Promise<Login> {
   const { apiWith, now } = parts
   const { server, client_id: clientId, expires_at } = pending
+  if (server !== parts.wire.server) throw new LoginError('bad_server', `That login was started at ${server}`)
   const begun = { ...pending, expires_in: expires_at - Math.floor(now() / 1000) }
   const token = await collectDevice({ server, clientId, api: apiWith() }, begun, { now, ...how })
   return await keepNew({ ...parts, clientId }, token, account)
@@ -316,15 +322,14 @@ export function createClient(options: ClientOptions): Client {
     refresh: async () => toEntry(await session.refresh()),
     async login({ account = options.account, ...how }) {
       session.assertStored()
-      // a place that cannot be read shows here, before anybody signs in for nothing
-      await store.list()
+      await assertWritable(store)
       const deviceName = how.deviceName ?? machineName()
       const token = await signIn({ server, clientId, api: apiWith() }, { now, ...how, deviceName })
       return await keepNew(parts, token, account)
     },
     async start(how) {
       session.assertStored()
-      await store.list()
+      await assertWritable(store)
       return await start(parts, how)
     },
     async complete(pending, { account = options.account, ...how }) {

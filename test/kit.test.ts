@@ -159,6 +159,24 @@ describe('a login', () => {
     expect(count('revoked')).toBe(revoked + 1)
   })
 
+  test('asks nobody for anything where it could not be kept', async () => {
+    const full = credentialStore({ name: 'mytool', mode: 'file', directory: '/dev/null/mytool' })
+    const client = connect({ store: full })
+    const login = client.login({ via: 'device', browser: false, onPrompt: () => expect.unreachable() })
+    expect(await codeOf(login)).toBe('bad_credential_file')
+    expect(await codeOf(client.start({}))).toBe('bad_credential_file')
+  })
+
+  test('in two runs is completed at the server that it was started at', async () => {
+    const client = connect()
+    const pending = await client.start({})
+    const elsewhere = { ...pending, server: 'https://other.example' }
+    expect(await codeOf(client.complete(elsewhere, {}))).toBe('bad_server')
+    const { onPrompt, wait } = await decidedBy('alice')
+    onPrompt({ url: pending.verification_uri_complete } as LoginPrompt)
+    expect(await client.complete(pending, { wait })).toMatchObject({ subject: 'alice', kind: 'api_key' })
+  })
+
   test('by a key that was made elsewhere is checked first', async () => {
     const { client } = await signedIn('alice')
     const { access_token = '' } = (await client.access()) ?? {}

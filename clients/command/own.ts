@@ -53,7 +53,9 @@ async function explainScope({ client, server }: Context, scope: string): Promise
   const had = login.scope.split(' ').filter(Boolean)
   const wanted = [...new Set([...had, ...needed])]
   if (wanted.length === had.length) return null
-  const command = commandLine('login', '--server', server, '--scope', wanted.join(' '))
+  // a default need not be said, but may be another one where the command is pasted
+  const id = login.client_id === 'pairgate-cli' ? [] : ['--client-id', login.client_id]
+  const command = commandLine('login', '--server', server, ...id, '--scope', wanted.join(' '))
   const when = 'to sign in with it; the gateway must have it among the scopes of this client'
   return refused({ message, hint: `The login has ${login.scope || 'no scope'}.`, next: [{ command, when }] })
 }

@@ -50,6 +50,9 @@ const ADVICE: { readonly [code in LoginErrorCode]?: (where: Surrounding, error: 
   bad_server: () => ({ hint: 'Check the address (--server).' }),
   unreachable: () => ({ hint: ADDRESS }),
   not_pairgate: () => ({ hint: ADDRESS }),
+  bad_credential_file: () => ({
+    hint: 'Name another folder by PAIRGATE_CONFIG_DIR, or sign in with --storage ephemeral, which keeps nothing.',
+  }),
   untrusted_url: () => ({ hint: 'Tell whoever runs the gateway. Nothing was changed.' }),
 }
 

@@ -104,7 +104,8 @@ export interface Spinner {
 /** Shows that something is being waited for: a spinner on a terminal, one line elsewhere. */
 export function startSpinner(text: string): Spinner {
   const { stderr } = process
-  if (!stderr.isTTY) {
+  // a dumb terminal, as screen readers like it, would say every frame
+  if (!stderr.isTTY || process.env.TERM === 'dumb') {
     say(`${text} ...`)
     return { note: say, entered: () => {}, stop: () => {} }
   }

@@ -8,7 +8,7 @@ import { printable } from './terminal.ts'
 export const TOKEN_VARIABLE = 'PAIRGATE_TOKEN'
 
 /** How this command is called here. */
-export const PROGRAM = process.env.npm_command === 'exec' ? 'npx pairgate' : 'pairgate'
+const PROGRAM = process.env.npm_command === 'exec' ? 'npx pairgate' : 'pairgate'
 
 const quote = (word: string) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
