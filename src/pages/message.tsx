@@ -47,7 +47,7 @@ export const MESSAGES = {
   already_approved: {
     status: 409,
     title: 'You allowed this',
-    text: 'You can close this page and go back to your terminal, or start again there. You can end this login at any time.',
+    text: 'You can close this page and go back to your terminal. If nothing happens there, start again. You can end this login at any time.',
     link: ACCOUNT,
   },
   already_denied: {
