@@ -80,6 +80,10 @@ describe('the whole way', () => {
     expect(Object.keys(body).sort()).toEqual(['redirect_to', 'status'])
     const { code, state } = readCallback(String(body.redirect_to))
     expect([body.status, state]).toEqual(['approved', LOOPBACK.state])
+    // not to somebody else, who says the same
+    const bob = await personNamed(t, 'bob')
+    const late = await callProcedure(t, 'pair.approve', { paircode: one.paircode }, bob)
+    expect(late.body).toEqual({ status: 'already_decided', your_decision: null })
     const poll = (more: object) =>
       callProcedure(t, 'pair.token', { client_id: CLIENT, verifier: one.verifier, ...more })
     expect((await poll({})).body).toEqual({ status: 'authorization_pending', interval: 5 })

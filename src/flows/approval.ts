@@ -246,8 +246,8 @@ async function repeatDecision(
   reference: GrantReference,
   { status }: Choice,
 ): Promise<DecideOutcome | Refusal> {
-  if (reference.flow !== 'pair' || !('your_decision' in decided) || decided.your_decision !== status)
-    return decided
+  const isYours = 'your_decision' in decided && decided.your_decision !== null
+  if (reference.flow !== 'pair' || !isYours) return decided
   const grant = await deps.store.findGrant({ secret_hash: paircodeHash(reference.paircode) ?? '' })
   if (!grant || grantState(grant, deps.now()) !== status) return decided
   const code = loopbackCodes(deps, grant).find((one) => sha256Hex(one) === grant.code_hash) ?? null

@@ -32,7 +32,7 @@ export const loopbackMutants: readonly Mutant[] = [
   ofFlow('src/flows/approval.ts', 'Math.min(expires_at, now + LOOPBACK', 'Math.max(0, now + LOOPBACK'),
   ofFlow('src/flows/approval.ts', 'code && sha256Hex(code)', 'code'),
   ofFlow('src/flows/approval.ts', 'grantState(grant, deps.now()) !== status', 'false'),
-  ofFlow('src/flows/approval.ts', 'decided.your_decision !== status', '!decided.your_decision'),
+  ofFlow('src/flows/approval.ts', "reference.flow !== 'pair' || !isYours", "reference.flow !== 'pair'"),
   ofFlow('src/flows/approval.ts', 'grant.loopback_port === null &&\n    hasCode', 'hasCode'),
   ofFlow('src/flows/paircode.ts', '!client.deliveries.includes(delivery)', 'false'),
   ofFlow('src/flows/approval.ts', "state === 'expired' && !decided.your_decision", "state === 'expired'"),
