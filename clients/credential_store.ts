@@ -26,7 +26,6 @@ import {
   toChoice,
 } from './credential_content.ts'
 import {
-  badPlace,
   configDirectory,
   type Environment,
   type FileRead,
@@ -38,6 +37,7 @@ import { LoginError } from './errors.ts'
 import { type Keyring, KeyringError, sharedKeyring } from './keyring.ts'
 import { keyringSecrets, type Secrets } from './keyring_secrets.ts'
 import { createFileLock, createLocalLock, type Lock } from './lock.ts'
+import { badPlace } from './private_file.ts'
 import type { CredentialStore, ListedLogin, LoginEntry, StoredLogin } from './store.ts'
 import { variablePrefix } from './surroundings.ts'
 

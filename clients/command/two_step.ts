@@ -5,12 +5,13 @@
  * @module
  */
 
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Login, PendingLogin } from '../client.ts'
 import { configDirectory } from '../credential_file.ts'
 import { LoginError } from '../errors.ts'
+import { readPrivateFile, writePrivateFile } from '../private_file.ts'
 import type { Account } from '../store.ts'
 import { type Context, EXIT, type Next, type Result } from './context.ts'
 import type { LoginCommand } from './options.ts'
@@ -31,28 +32,16 @@ async function fileOf({ server, where: { env, platform } }: Context): Promise<st
   return join(configDirectory('pairgate', env, platform, homedir()), `pending-${name}.json`)
 }
 
-/** Written whole and renamed into place. */
 async function writePending(path: string, pending: Pending): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`
-  await mkdir(join(path, '..'), { recursive: true, mode: 0o700 })
-  try {
-    const file = await open(temporary, 'wx', 0o600)
-    try {
-      await file.writeFile(`${JSON.stringify(pending, null, 2)}\n`)
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
-  }
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await writePrivateFile(path, pending)
 }
 
-/** Null when there is none, or none that can be read: then a new one is to be started. */
+/** Null when there is none, or none that makes sense: then a new one is to be started. */
 async function readPending(path: string): Promise<Pending | null> {
+  const found = await readPrivateFile(path)
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Pending
+    return found && (JSON.parse(found.text) as Pending)
   } catch {
     return null
   }

@@ -384,7 +384,7 @@ const pair: readonly Mutant[] = [
   },
   {
     id: 'PC-14',
-    file: 'clients/credential_file.ts',
+    file: 'clients/private_file.ts',
     from: "open(temporary, 'wx', 0o600)",
     to: "open(temporary, 'wx', 0o644)",
     test: 'test/credential_store_file.test.ts',
