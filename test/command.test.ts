@@ -1,6 +1,6 @@
 /** The `pairgate` command as people run it: a process of its own, against a real server over real sockets. @module */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { decide, login, run, start } from './support/command_login.ts'
@@ -75,7 +75,7 @@ describe.each(['device', 'link'] as const)('login --%s', (via) => {
     expect(stderr).toMatch(
       `Error: The login was denied in the browser\nNothing was changed.\nTo try again, run: pairgate login --${via}\n`,
     )
-    expect(existsSync(world.directory)).toBe(false)
+    expect(readdirSync(world.directory)).toEqual([])
   })
 
   test('ends with 1 when nobody decides in time', async () => {
@@ -98,7 +98,7 @@ describe.each(['device', 'link'] as const)('login --%s', (via) => {
     const { code, stdout, stderr } = await command.ended
     expect([code, stdout]).toEqual([exit, ''])
     expect(stderr).toMatch(/Waiting for the browser.*\nCancelled, nothing was changed\n$/)
-    expect(existsSync(world.directory)).toBe(false)
+    expect(readdirSync(world.directory)).toEqual([])
   })
 })
 
@@ -254,7 +254,7 @@ test('a damaged credential file is named and left alone', async () => {
 test('a credential that cannot be kept is revoked', async () => {
   const command = start(world, ['login', '--device'])
   const link = await command.link
-  mkdirSync(join(world.directory, '..'), { recursive: true })
+  rmSync(world.directory, { recursive: true })
   writeFileSync(world.directory, 'a file where the directory should be')
   await decide(world, link, 'allow')
   const { code, stderr } = await command.ended
