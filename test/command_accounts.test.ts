@@ -135,6 +135,14 @@ describe('several accounts', () => {
   })
 })
 
+test('login --account takes that person’s place, and nobody else’s', async () => {
+  await world.login('alice')
+  const { code, stderr } = await login(world, ['--device', '--account', 'alice'], 'alice')
+  expect([code, stderr]).toEqual([0, expect.stringContaining('Replaces the login as alice')])
+  const other = await login(world, ['--device', '--account', 'alice'], 'eve')
+  expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('eve, but alice was wanted')])
+})
+
 describe('refresh', () => {
   test('by refresh token there is a new access token', async () => {
     const { access_token } = await world.login('alice', { clientId: 'renewing' })

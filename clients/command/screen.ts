@@ -4,9 +4,9 @@ import process from 'node:process'
 import { openBrowser } from '../browser.ts'
 import type { Login } from '../client.ts'
 import type { LoginPrompt } from '../login.ts'
-import type { Account } from '../store.ts'
 import type { Transport } from '../transport.ts'
 import type { Context } from './context.ts'
+import type { LoginCommand } from './options.ts'
 import {
   bold,
   duration,
@@ -19,19 +19,6 @@ import {
   whole,
 } from './terminal.ts'
 import { commandLine } from './words.ts'
-
-/** How to sign in on a terminal. */
-export interface OnScreen {
-  /** Default: what the surroundings suggest. */
-  readonly via?: Transport | undefined
-  readonly scope?: string | undefined
-  /** What the person knows this machine by. Default `user@host`. */
-  readonly name?: string | undefined
-  readonly noBrowser?: boolean
-  readonly qr?: boolean
-  /** Who has to sign in. */
-  readonly account?: Account | undefined
-}
 
 const OPEN: { readonly [via in Transport]: string } = {
   device: 'To sign in, open this link here or on any other device:',
@@ -75,9 +62,9 @@ async function open(url: string, spinner: Spinner | undefined, ended: AbortSigna
 const canPressEnter = () => Boolean(process.stdin.isTTY && process.stderr.isTTY)
 
 /** Signs in with a person at the terminal: shows the link, opens it if that is wanted, waits for the decision. */
-export async function loginOnScreen(context: Context, options: OnScreen): Promise<Login> {
+export async function loginOnScreen(context: Context, options: LoginCommand): Promise<Login> {
   const { client, signal, where } = context
-  const { via, scope, name: deviceName, noBrowser, qr, account } = options
+  const { via, scope, name: deviceName, noBrowser, qr } = options
   const draw = await findDraw(qr)
   const ended = new AbortController()
   let spinner: Spinner | undefined
@@ -88,7 +75,6 @@ export async function loginOnScreen(context: Context, options: OnScreen): Promis
       // a QR code is for another device, which a link for this machine is no good on
       via: via ?? (qr && !noBrowser ? 'link' : 'auto'),
       ...(noBrowser && { browser: false }),
-      ...(account && { account }),
       ...{ deviceName, scope, signal, where },
       open: (url) => open(url, spinner, ended.signal),
       onPrompt(prompt) {
