@@ -14,7 +14,13 @@ import type { PairgateApi } from './generated/contract.ts'
 import { collectDevice, type SignInOptions, signIn, startDevice } from './login.ts'
 import type { LoginToken, WaitOptions } from './poll.ts'
 import { type Access, createSession, type Session } from './session.ts'
-import type { Account, CredentialStore, LoginEntry, StoredLogin } from './store.ts'
+import {
+  type Account,
+  type CredentialStore,
+  isSameAccount,
+  type LoginEntry,
+  type StoredLogin,
+} from './store.ts'
 import { machineName, readVariable, variablePrefix } from './surroundings.ts'
 import { checkAnswer, revoke, send, type WireOptions } from './wire.ts'
 
@@ -194,8 +200,6 @@ function toEntry({ access_token: _access, refresh_token: _refresh, ...entry }: S
   return entry
 }
 
-const isSame = (a: Account, b: Account) => a.issuer === b.issuer && a.subject === b.subject
-
 /** A place that cannot be read, or has no room for a lock, shows here: before anybody signs in for nothing. */
 async function assertWritable(store: CredentialStore): Promise<void> {
   await store.lock(async () => await store.list())
@@ -220,7 +224,7 @@ async function keepNew(parts: Parts, token: LoginToken, wanted: Account | undefi
   const { access_token, refresh_token = null } = token
   try {
     const login = await identify(parts, token)
-    if (wanted && !isSame(login, wanted)) {
+    if (wanted && !isSameAccount(login, wanted)) {
       const words = `Signed in as ${login.subject}, but ${wanted.subject} was wanted`
       throw new LoginError('wrong_account', words)
     }

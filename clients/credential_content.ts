@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Account, LoginEntry } from './store.ts'
+import { type Account, isSameAccount, type LoginEntry } from './store.ts'
 
 /** An account at a server. */
 export interface Choice extends Account {
@@ -50,8 +50,7 @@ export const EMPTY: Content = { version: 2, default_server: null, active: [], di
 
 const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
 
-const isSame = (a: Choice, b: Choice) =>
-  a.server === b.server && a.issuer === b.issuer && a.subject === b.subject
+const isSame = (a: Choice, b: Choice) => a.server === b.server && isSameAccount(a, b)
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

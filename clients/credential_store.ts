@@ -38,7 +38,13 @@ import { type Keyring, KeyringError, sharedKeyring } from './keyring.ts'
 import { keyringSecrets, type Secrets } from './keyring_secrets.ts'
 import { createFileLock, createLocalLock, type Lock } from './lock.ts'
 import { badPlace } from './private_file.ts'
-import type { CredentialStore, ListedLogin, LoginEntry, StoredLogin } from './store.ts'
+import {
+  type CredentialStore,
+  isSameAccount,
+  type ListedLogin,
+  type LoginEntry,
+  type StoredLogin,
+} from './store.ts'
 import { variablePrefix } from './surroundings.ts'
 
 /** What can be chosen. */
@@ -154,7 +160,7 @@ async function list(parts: Parts): Promise<ListedLogin[]> {
     const active = findActive(seen.content, seen.directories, login.server)
     return {
       ...toEntry(login),
-      active: active?.issuer === login.issuer && active.subject === login.subject,
+      active: active ? isSameAccount(active, login) : false,
       place: login.place === 'keyring' ? 'keyring' : parts.shelf.place,
     }
   })
@@ -259,7 +265,7 @@ async function save(
   if (isOpen) notices.push(`Others could read or write ${shelf.place}; they no longer can`)
   if (isFolderOpen) notices.push(`Others can write to ${dirname(shelf.place)}: run chmod go-w on it`)
   const bound = isActive ? findBinding(next, directories, login.server) : undefined
-  if (bound && (bound.subject !== login.subject || bound.issuer !== login.issuer)) {
+  if (bound && !isSameAccount(bound, login)) {
     notices.push(`In ${bound.directory} the login of ${bound.subject} is used: that directory is bound to it`)
   }
   return {

@@ -12,6 +12,11 @@ export interface Account {
   readonly subject: string
 }
 
+/** Whether both are of one person. */
+export function isSameAccount(a: Account, b: Account): boolean {
+  return a.issuer === b.issuer && a.subject === b.subject
+}
+
 /** One login, as it is kept: all but its secrets. */
 export interface LoginEntry extends Account {
   /** Base URL of the pairgate, without a trailing slash. */

@@ -1,7 +1,7 @@
 /** Which of the logins that are kept here somebody means. @module */
 
 import { LoginError } from '../errors.ts'
-import type { Account, CredentialStore, ListedLogin } from '../store.ts'
+import type { CredentialStore, ListedLogin } from '../store.ts'
 import { CommandError, type Context, EXIT } from './context.ts'
 import { loginNext, usage } from './problem.ts'
 import { printable } from './terminal.ts'
@@ -20,11 +20,6 @@ export async function loginsAt(store: CredentialStore, server: string): Promise<
 export function assertStored({ where: { env } }: Context): void {
   if (env[TOKEN_VARIABLE])
     throw new LoginError('environment_token', `${TOKEN_VARIABLE} is set and stands above all logins`)
-}
-
-/** Whether both are of one person. */
-export function isSame(a: Account, b: Account): boolean {
-  return a.issuer === b.issuer && a.subject === b.subject
 }
 
 /**

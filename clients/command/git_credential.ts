@@ -8,7 +8,7 @@ import process from 'node:process'
 import type { Client } from '../client.ts'
 import { LoginError } from '../errors.ts'
 import type { Access } from '../session.ts'
-import type { ListedLogin } from '../store.ts'
+import { isSameAccount, type ListedLogin } from '../store.ts'
 import { type Context, EXIT, type Result } from './context.ts'
 
 /** What `git-credential` is called with. */
@@ -53,8 +53,7 @@ const isAt = (origin: string, server: string) => new URL(server).origin === orig
 /** Picks the login for an origin: of the person that is named, else the one in use; the default server comes first. */
 function pick(logins: readonly ListedLogin[], question: Question, origin: string, { account }: Context) {
   const username = question.values.get('username')
-  const isMeant = (login: ListedLogin) =>
-    account === undefined || (account.issuer === login.issuer && account.subject === login.subject)
+  const isMeant = (login: ListedLogin) => account === undefined || isSameAccount(account, login)
   const fitting = logins
     .filter((login) => isAt(origin, login.server) && isMeant(login))
     .filter((login) => username === undefined || username === usernameOf(login))

@@ -93,11 +93,13 @@ const login = command(
   },
 )
 
+const all = option('--all', { description: message`All accounts at all gateways.` })
+
 const logout = command(
   'logout',
   object('Options', {
     command: constant('logout'),
-    all: option('--all', { description: message`All accounts at all gateways.` }),
+    all,
     ...common,
   }),
   { description: message`Sign out: revoke the login at the gateway and forget it here.` },
@@ -107,7 +109,7 @@ const status = command(
   'status',
   object('Options', {
     command: constant('status'),
-    all: option('--all', { description: message`All accounts at all gateways.` }),
+    all,
     ...common,
   }),
   { description: message`Show who is signed in, where, and until when.` },

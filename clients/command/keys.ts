@@ -6,7 +6,7 @@ import { CommandError, type Context, EXIT, type Result } from './context.ts'
 import { ask, find, findKept, listOwn, type RevokeOptions, runList, runRevoke } from './own.ts'
 import { usage } from './problem.ts'
 import { bold, date, duration, mark, printable, say } from './terminal.ts'
-import { parseDuration, parseExpiry } from './times.ts'
+import { parseDuration, parseExpiry, secondsUntil } from './times.ts'
 
 /** `keys list` */
 export async function runKeysList(context: Context): Promise<Result> {
@@ -19,8 +19,7 @@ export async function runKeysRevoke(context: Context, options: RevokeOptions): P
 }
 
 function sayEnd({ expires_at }: KeySecret): void {
-  const seconds = expires_at - Math.floor(Date.now() / 1000)
-  say(`  It expires in ${duration(seconds)} (${date(expires_at * 1000)})`)
+  say(`  It expires in ${duration(secondsUntil(expires_at))} (${date(expires_at * 1000)})`)
 }
 
 /** What `keys create` is called with. */

@@ -3,13 +3,14 @@
 import process from 'node:process'
 import type { Login } from '../client.ts'
 import { LoginError } from '../errors.ts'
-import type { ListedLogin } from '../store.ts'
-import { assertStored, isSame, loginsAt } from './accounts.ts'
+import { isSameAccount, type ListedLogin } from '../store.ts'
+import { assertStored, loginsAt } from './accounts.ts'
 import { CommandError, type Context, EXIT, type Result } from './context.ts'
 import { isTwoStep } from './modes.ts'
 import type { LoginCommand } from './options.ts'
 import { usage } from './problem.ts'
 import { bold, date, duration, mark, printable, say, whole } from './terminal.ts'
+import { secondsUntil } from './times.ts'
 import { commandLine, person, place } from './words.ts'
 
 /** What is the same however somebody signs in. */
@@ -23,7 +24,7 @@ interface Kept {
 }
 
 function sayLifetime({ login, isEphemeral, refreshable }: Kept): void {
-  const lifetime = duration(login.expires_at - Math.floor(Date.now() / 1000))
+  const lifetime = duration(secondsUntil(login.expires_at))
   const renews = refreshable && !isEphemeral
   say(
     renews ? `  Renews itself; the access token of now is good for ${lifetime}` : `  Expires in ${lifetime}`,
@@ -32,7 +33,7 @@ function sayLifetime({ login, isEphemeral, refreshable }: Kept): void {
 
 /** Says what became of the login before, of the same account or another one. */
 function sayBefore({ login, before }: Kept): void {
-  const own = before.find((one) => isSame(one, login))
+  const own = before.find((one) => isSameAccount(one, login))
   if (own && login.replaced === 'revoked') say(`  Replaces the login as ${person(own)}, which was revoked`)
   if (own && login.replaced === 'not_revoked') {
     say(`${mark('warning')} The login before could not be revoked`)

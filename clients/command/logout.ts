@@ -1,7 +1,8 @@
 /** `pairgate logout`: revokes logins at the server and forgets them here. @module */
 
 import type { Logout } from '../client.ts'
-import { assertStored, isSame, loginsAt } from './accounts.ts'
+import { isSameAccount } from '../store.ts'
+import { assertStored, loginsAt } from './accounts.ts'
 import { type Context, EXIT, type Result } from './context.ts'
 import type { LogoutCommand } from './options.ts'
 import { date, mark, printable, say } from './terminal.ts'
@@ -29,7 +30,8 @@ async function endLogins({ client, connect, store }: Context, all: boolean): Pro
 /** Who is used from now on, where others are signed in too. */
 async function sayRemaining({ store, server }: Context, { login }: Logout): Promise<void> {
   const active = (await loginsAt(store, server)).find((other) => other.active)
-  if (active && !isSame(active, login)) say(`  ${person(active)} is signed in there still, and active now`)
+  if (active && !isSameAccount(active, login))
+    say(`  ${person(active)} is signed in there still, and active now`)
 }
 
 async function sayEnded(context: Context, ended: readonly Logout[], all: boolean): Promise<void> {

@@ -9,11 +9,12 @@ import process from 'node:process'
 import { toLoginError } from '../errors.ts'
 import type { CredentialSummary } from '../generated/contract.ts'
 import type { StoredLogin } from '../store.ts'
+import { loginsAt } from './accounts.ts'
 import { CommandError, type Context, EXIT, type Problem, type Result } from './context.ts'
 import { usage } from './problem.ts'
 import { layOut } from './table.ts'
 import { bold, mark, printable, say } from './terminal.ts'
-import { shortDuration } from './times.ts'
+import { secondsUntil, shortDuration } from './times.ts'
 import { commandLine } from './words.ts'
 
 /** What `keys revoke` and `sessions revoke` are called with. */
@@ -142,13 +143,11 @@ export function find(list: readonly CredentialSummary[], reference: string, kind
   return found
 }
 
-const now = () => Math.floor(Date.now() / 1000)
-
 function ends({ status, expires_at }: CredentialSummary): string {
-  return status === 'active' ? `in ${shortDuration(expires_at - now())}` : status
+  return status === 'active' ? `in ${shortDuration(secondsUntil(expires_at))}` : status
 }
 
-const ago = (time: number | null) => (time === null ? 'never' : `${shortDuration(now() - time)} ago`)
+const ago = (time: number | null) => (time === null ? 'never' : `${shortDuration(-secondsUntil(time))} ago`)
 
 /** Shows a list. On a terminal it fits; elsewhere nothing is cut. */
 export async function runList(context: Context, kind: Kind): Promise<Result> {
@@ -180,7 +179,7 @@ export async function findKept(
   { store, server }: Context,
   list: readonly CredentialSummary[],
 ): Promise<readonly StoredLogin[]> {
-  const entries = (await store.list()).filter((entry) => entry.server === server)
+  const entries = await loginsAt(store, server)
   const logins = await Promise.all(entries.map((entry) => store.find(server, entry)))
   return logins.filter(
     (login) => login !== null && list.some(({ hint }) => fitsHint(login.access_token, hint)),

@@ -5,6 +5,7 @@ import { type Context, EXIT, type Result } from './context.ts'
 import { runLogin } from './login.ts'
 import { notSignedIn } from './problem.ts'
 import { duration, mark, say } from './terminal.ts'
+import { secondsUntil } from './times.ts'
 import { person, place } from './words.ts'
 
 /** `refresh`. A login without a refresh token is made anew, by the same person and with the same scope. */
@@ -19,10 +20,9 @@ export async function runRefresh(context: Context): Promise<Result> {
     return await runLogin(again, { scope: login.scope || undefined })
   }
   const entry = await client.refresh()
-  const seconds = entry.expires_at - Math.floor(Date.now() / 1000)
   if (!json) {
     say(`${mark('done')} Refreshed the login as ${person(entry)} at ${place(server)}`)
-    say(`  The access token is good for ${duration(seconds)}`)
+    say(`  The access token is good for ${duration(secondsUntil(entry.expires_at))}`)
   }
   return { exit: EXIT.ok, json: { status: 'refreshed', ...entry }, lines: [] }
 }

@@ -3,12 +3,13 @@
 import { toLoginError } from '../errors.ts'
 import type { Whoami } from '../generated/contract.ts'
 import type { Access } from '../session.ts'
-import type { ListedLogin } from '../store.ts'
-import { isSame, loginsAt } from './accounts.ts'
+import { isSameAccount, type ListedLogin } from '../store.ts'
+import { loginsAt } from './accounts.ts'
 import { type Context, EXIT, type Result } from './context.ts'
 import type { StatusCommand } from './options.ts'
 import { explain, notSignedIn, unsetNext } from './problem.ts'
 import { date, duration, printable } from './terminal.ts'
+import { secondsUntil } from './times.ts'
 import { accessNow } from './token.ts'
 import { masked, person, place, TOKEN_VARIABLE } from './words.ts'
 
@@ -32,7 +33,7 @@ async function statusOf(context: Context) {
   const who = await ask(context, access)
   const { expires_in, ...rest } = who
   const logins = access.login ? await loginsAt(store, server) : []
-  const own = logins.find((login) => isSame(login, who))
+  const own = logins.find((login) => isSameAccount(login, who))
   return {
     others: logins.filter((login) => login !== own),
     json: {
@@ -57,13 +58,11 @@ function untilWhen({
   readonly expires_at: number
   readonly refreshable?: boolean
 }) {
-  const left = expires_at - Math.floor(Date.now() / 1000)
-  return refreshable ? 'renews itself' : `expires in ${duration(left)}`
+  return refreshable ? 'renews itself' : `expires in ${duration(secondsUntil(expires_at))}`
 }
 
 function toLines({ json, others }: Status): string[] {
   const { kind, scope, tenant, token, expires_at, refreshable, source, server } = json
-  const left = expires_at - Math.floor(Date.now() / 1000)
   const kinds = { api_key: 'API key', session: 'session', browser: 'browser' }
   return [
     `Signed in as ${person(json)} at ${place(server)}`,
@@ -71,7 +70,7 @@ function toLines({ json, others }: Status): string[] {
     ...(scope ? [`  Scope    ${printable(scope)}`] : []),
     ...(tenant ? [`  Tenant   ${printable(tenant)}`] : []),
     `  Token    ${printable(token)}`,
-    `  Expires  in ${duration(left)} (${date(expires_at * 1000)})${refreshable ? ', renews itself' : ''}`,
+    `  Expires  in ${duration(secondsUntil(expires_at))} (${date(expires_at * 1000)})${refreshable ? ', renews itself' : ''}`,
     source === 'login' ? `  Stored   ${json.place}` : `  From     ${source}, which stands above all logins`,
     ...(others.length > 0 ? [`  Others   ${others.map(person).join(', ')}`] : []),
   ]

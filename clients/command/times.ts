@@ -1,4 +1,9 @@
-/** Times as people write and read them on a command line. Pure. @module */
+/** Times as people write and read them on a command line. @module */
+
+/** How many seconds are left until a time (epoch seconds), of whole seconds as the server has them. */
+export function secondsUntil(time: number): number {
+  return time - Math.floor(Date.now() / 1000)
+}
 
 const SECONDS: Readonly<Record<string, number>> = {
   s: 1,

@@ -17,6 +17,7 @@ import { type Context, EXIT, type Next, type Result } from './context.ts'
 import type { LoginCommand } from './options.ts'
 import { usage } from './problem.ts'
 import { duration, printable, startSpinner } from './terminal.ts'
+import { secondsUntil } from './times.ts'
 import { commandLine, place } from './words.ts'
 
 /** What is in the file. */
@@ -61,7 +62,7 @@ export async function startLogin(context: Context, options: LoginCommand): Promi
   const wanted = issuer !== undefined && subject !== undefined ? { issuer, subject } : null
   await writePending(await fileOf(context), { ...started, account: wanted })
   const { verification_uri, verification_uri_complete, user_code, expires_at } = started
-  const expires_in = expires_at - Math.floor(Date.now() / 1000)
+  const expires_in = secondsUntil(expires_at)
   const complete = ['login', '--complete', '--server', server, ...(storage ? ['--storage', storage] : [])]
   const json = {
     status: 'authorization_pending',
@@ -86,7 +87,7 @@ export async function completeLogin(context: Context): Promise<Login> {
   const path = await fileOf(context)
   const pending = await readPending(path)
   if (!pending) throw usage(`No login was started at ${place(server)}`, [startNext(server)])
-  const left = Math.max(0, pending.expires_at - Math.floor(Date.now() / 1000))
+  const left = Math.max(0, secondsUntil(pending.expires_at))
   const spinner = startSpinner(`Waiting for the browser, ${duration(left)} at most`)
   const account = pending.account ?? context.account
   try {
