@@ -57,6 +57,10 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
       'now',
     ],
   },
+  listDecided: {
+    sql: 'select "id" from "grants" where "decided_at" >= ?',
+    parameters: ['since'],
+  },
   expireGrants: {
     sql: 'update "grants" set "expires_at" = "created_at" where "user_id" = ? and "flow" = ? and "status" = ? and "expires_at" > ?',
     parameters: ['user_id', 'flow', ['approved'], 'now'],
@@ -368,4 +372,5 @@ export const STEPS: Record<string, readonly string[]> = {
     'alter table "grants" add column "loopback_state" varchar(128)',
     'alter table "grants" add column "code_hash" varchar(64)',
   ],
+  '0004_decisions': ['create index if not exists "grants_decided_at" on "grants" ("decided_at")'],
 }

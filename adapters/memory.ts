@@ -19,6 +19,7 @@ type GrantMethods =
   | 'findGrant'
   | 'slowDown'
   | 'decideGrant'
+  | 'listDecided'
   | 'expireGrants'
   | 'issueCredential'
 
@@ -52,6 +53,11 @@ function grantMethods({ grants, credentials, users }: Rows): Pick<Store, GrantMe
       if (grant?.status !== 'pending' || grant.expires_at <= now) return false
       grants.set(grant_id, { ...grant, ...decision, decided_at: now })
       return true
+    },
+    async listDecided(since) {
+      return [...grants.values()].flatMap(({ id, decided_at }) =>
+        decided_at !== null && decided_at >= since ? id : [],
+      )
     },
     async expireGrants(userId, flow, now) {
       for (const [id, grant] of grants) {

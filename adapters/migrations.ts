@@ -261,6 +261,11 @@ async function addLoopback(db: Kysely<unknown>, engine: Engine): Promise<void> {
   await add('grants', { loopback_port: 'integer', loopback_state: exact(128), code_hash: exact(64) })
 }
 
+/** Instances look for decisions that another one made. */
+async function indexDecisions(db: Kysely<unknown>, engine: Engine): Promise<void> {
+  await builder(db, engine).index('grants', ['decided_at'], { isUnique: false })
+}
+
 /** The table that notes which steps were done, as Kysely's migrator makes it. */
 export async function createMigrationsTable(db: Kysely<Tables>): Promise<void> {
   await db.schema
@@ -288,6 +293,11 @@ export const migrations = (engine: Engine): Record<string, Migration> => ({
   '0003_loopback': {
     async up(db) {
       await addLoopback(db, engine)
+    },
+  },
+  '0004_decisions': {
+    async up(db) {
+      await indexDecisions(db, engine)
     },
   },
 })

@@ -38,6 +38,7 @@ type GrantMethods =
   | 'findGrant'
   | 'slowDown'
   | 'decideGrant'
+  | 'listDecided'
   | 'expireGrants'
   | 'issueCredential'
 
@@ -68,6 +69,7 @@ function grants({ read, change, insert, update }: Runner): Pick<Store, GrantMeth
         return isOwn && row.decided_at === now
       })
     },
+    listDecided: async (since) => (await read('listDecided', { since })).map(({ id }) => id),
     async expireGrants(user_id, flow, now) {
       await change('expireGrants', { user_id, flow, now })
     },

@@ -93,7 +93,8 @@ export async function serveStandalone(
     const server = await listen(gate, { hostname, port }).catch(refuseAddress(settings))
     greet(settings)
     return async () => {
-      await server.close()
+      // a poll that is held would keep the server from closing
+      await Promise.all([gate.drain(), server.close()])
       await gate.close()
     }
   } catch (error) {

@@ -76,6 +76,9 @@ const grantStatements = {
       .where('status', '=', 'pending')
       .where('expires_at', '>', values.now),
   ),
+  listDecided: define((db, { since }: Pick<EventQuery, 'since'>) =>
+    db.selectFrom('grants').select('id').where('decided_at', '>=', since),
+  ),
   expireGrants: define(
     (db, { user_id, flow, now }: At & Pick<Tables['grants'], 'flow'> & { user_id: string }) =>
       db

@@ -9,7 +9,8 @@ import { EVENT_TYPES, type Store } from './store.ts'
 
 const seconds = (min: number, max: number, fallback: number) =>
   v.optional(v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max)), fallback)
-const count = (fallback: number) => v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), fallback)
+const count = (fallback: number, least = 1) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.minValue(least)), fallback)
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(255))
 const scopeToken = v.pipe(
   v.string(),
@@ -125,6 +126,8 @@ export const schema = v.strictObject({
       startPerMinute: count(120),
       pendingPerAddress: count(200),
       pendingTotal: count(10_000),
+      heldPerAddress: count(100, 0),
+      heldTotal: count(10_000, 0),
       wrongCodesPerAccount: count(10),
       wrongCodesPerAddress: count(30),
       wrongCodesTotal: count(60),

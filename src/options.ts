@@ -114,7 +114,10 @@ export interface WebhookOptions {
   readonly events?: readonly EventType[] | undefined
 }
 
-/** How often things may happen. A limit counts for an IPv4 address or an IPv6 /64, over all instances. */
+/**
+ * How often things may happen. A limit counts for an IPv4 address or an IPv6 /64, over all instances unless it says
+ * otherwise.
+ */
 export interface LimitOptions {
   /** Logins started per address in a minute. Default 120. */
   readonly startPerMinute?: number | undefined
@@ -128,6 +131,10 @@ export interface LimitOptions {
   readonly wrongCodesPerAddress?: number | undefined
   /** Wrong user codes per minute in all, after which new codes get longer. Default 60. */
   readonly wrongCodesTotal?: number | undefined
+  /** Polls held at once by one process, per address; those beyond are answered at once. 0 holds none. Default 100. */
+  readonly heldPerAddress?: number | undefined
+  /** Polls held at once by one process, in all. 0 holds none. Default 10000. */
+  readonly heldTotal?: number | undefined
   /** Live API keys of one person. Default 50. */
   readonly keysPerUser?: number | undefined
   /** Live sessions of CLIs of one person. Default 50. */

@@ -9,6 +9,7 @@ import { WELL_KNOWN } from './endpoints/metadata.ts'
 import { type Authenticated, authenticate, type CredentialSummary } from './flows/account.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { type EventFilter, type EventPage, listEvents } from './flows/events.ts'
+import { createHeld } from './flows/held.ts'
 import { createRecent } from './flows/recent.ts'
 import { disableUser, enableUser, listUserCredentials, revokeUserCredentials } from './flows/users.ts'
 import { deliverSometimes } from './flows/webhooks.ts'
@@ -81,7 +82,12 @@ export interface Pairgate {
   migrate(): Promise<void>
   /** Rejects with `ERR_PAIRGATE_SCHEMA` when the tables are not those of this version. Changes nothing. */
   checkSchema(): Promise<void>
-  /** Waits for work that goes on after answers, then closes the database. */
+  /**
+   * Answers the polls that are held, and holds no more. To be called before a server stops listening: it would wait for
+   * them, up to 30 s. Resolves once they are answered.
+   */
+  drain(): Promise<void>
+  /** Answers the polls that are held, waits for work that goes on after answers, then closes the database. */
   close(): Promise<void>
 }
 
@@ -114,15 +120,17 @@ export function createPairgate(options: PairgateOptions): Pairgate {
   const config = parseOptions(options)
   const log = options.log ?? createLog()
   const store = options.database
+  const now = options.now ?? Date.now
   const deferred = new Set<Promise<unknown>>()
   const deps: Deps = {
     config,
     store,
     log,
-    now: options.now ?? Date.now,
+    now,
     signer: createSigner(config.secrets),
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
     recent: createRecent(),
+    held: createHeld({ config, store, log, now }),
     defer(work) {
       const done = work
         .catch((error: unknown) => log.error('Deferred work failed', { error }))
@@ -176,7 +184,9 @@ export function createPairgate(options: PairgateOptions): Pairgate {
     router: ({ resolve, procedure }) => createRouter(deps, resolve, ready, procedure),
     migrate,
     checkSchema: () => store.checkSchema(),
+    drain: () => deps.held.drain(),
     async close() {
+      await deps.held.drain()
       while (deferred.size > 0) await Promise.all(deferred)
       await store.close()
     },

@@ -10,8 +10,9 @@ import { requestSite } from './core/same_origin.ts'
 import { decideGrant, type GrantReference, reviewGrant } from './flows/approval.ts'
 import { signOut } from './flows/browser.ts'
 import { authenticateBearer, bearerToken, describe, endCredential } from './flows/credentials.ts'
-import type { Deps } from './flows/deps.ts'
+import type { Caller, Deps } from './flows/deps.ts'
 import { authorizeDevice, redeemDeviceCode } from './flows/device.ts'
+import type { Wait } from './flows/held.ts'
 import { redeemVerifier, startPair } from './flows/paircode.ts'
 import { refreshLogin } from './flows/refresh.ts'
 import { createProcedures, none, type Procedures, text, toTRPCError, unwrap } from './procedures.ts'
@@ -29,6 +30,18 @@ const delivery = {
   port: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1024), v.maxValue(65_535))),
   state: v.optional(text(128)),
 }
+/** How long the CLI would wait for a decision, in seconds. More than the most is the most. */
+const wait = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)))
+
+/** The connection's end is told by the request where that is the host's own, and by tRPC where it is not. */
+function toWait(
+  { caller }: { readonly caller: Caller },
+  { wait: seconds }: { readonly wait?: number | undefined },
+  signal: AbortSignal | undefined,
+): Wait | undefined {
+  return seconds ? { seconds, signals: [caller.request.signal, ...(signal ? [signal] : [])] } : undefined
+}
+
 const decision = { code: v.optional(text(64)), scope: v.optional(text(1024)), tenant: v.optional(text(255)) }
 
 function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
@@ -49,8 +62,10 @@ function deviceProcedures(deps: Deps, { open, byPerson }: Procedures) {
       .input(v.strictObject(startInput))
       .mutation(async ({ ctx, input }) => unwrap(await authorizeDevice(deps, ctx.caller, input))),
     token: open
-      .input(v.strictObject({ client_id: text(128), device_code: text(128) }))
-      .mutation(async ({ ctx, input }) => unwrap(await redeemDeviceCode(deps, ctx.caller, input))),
+      .input(v.strictObject({ client_id: text(128), device_code: text(128), wait }))
+      .mutation(async ({ ctx, input, signal }) =>
+        unwrap(await redeemDeviceCode(deps, ctx.caller, { ...input, wait: toWait(ctx, input, signal) })),
+      ),
     review: byPerson
       .input(v.strictObject(reference))
       .mutation(async ({ ctx, input }) =>
@@ -76,8 +91,10 @@ function pairProcedures(deps: Deps, { open, byPerson }: Procedures) {
       .input(v.strictObject({ ...startInput, ...reference, ...delivery }))
       .mutation(async ({ ctx, input }) => unwrap(await startPair(deps, ctx.caller, input))),
     token: open
-      .input(v.strictObject({ client_id: text(128), verifier: text(128), code: v.optional(text(128)) }))
-      .mutation(async ({ ctx, input }) => unwrap(await redeemVerifier(deps, ctx.caller, input))),
+      .input(v.strictObject({ client_id: text(128), verifier: text(128), code: v.optional(text(128)), wait }))
+      .mutation(async ({ ctx, input, signal }) =>
+        unwrap(await redeemVerifier(deps, ctx.caller, { ...input, wait: toWait(ctx, input, signal) })),
+      ),
     review: byPerson
       .input(v.strictObject(reference))
       .mutation(async ({ ctx, input }) =>

@@ -89,13 +89,24 @@ interface PairStartInput extends StartInput {
   state?: string | undefined
 }
 
-/** What collects a login by link. */
-interface PairTokenInput {
+/** What collects a login. */
+interface PollInput {
   client_id: string
+  /** How long to hold the answer back until somebody decides, in seconds. Default: 0, not at all; more than 30 is 30. */
+  wait?: number | undefined
+}
+
+/** What collects a login by link. */
+interface PairTokenInput extends PollInput {
   /** What the paircode was made of: 43 to 128 unreserved characters (RFC 7636 section 4.1). */
   verifier: string
   /** What the browser brought, with the delivery `loopback`. Without it the answer is `authorization_pending`. */
   code?: string | undefined
+}
+
+/** What collects a login by code. */
+interface DeviceTokenInput extends PollInput {
+  device_code: string
 }
 
 /** What a person decides on, by the paircode of the link, and how. */
@@ -112,7 +123,7 @@ type DeviceProcedures = {
   /** Starts a login by code: the device authorization request (RFC 8628 section 3.1). */
   authorize: Mutation<StartInput, DeviceAuthorizationResponse>
   /** Collects the API key, or says that it has to wait: the device access token request (RFC 8628 section 3.4). */
-  token: Mutation<{ client_id: string; device_code: string }, TokenOutcome>
+  token: Mutation<DeviceTokenInput, TokenOutcome>
   /** Shows a login to the person who may decide it. For pages of the server's own origin. */
   review: Mutation<{ user_code: string }, ReviewDetails | ReviewError>
   /** Allows a login. The first decision is final. For pages of the server's own origin. */

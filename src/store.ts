@@ -261,6 +261,8 @@ export interface Store {
   slowDown(grantId: string, interval: number): Promise<void>
   /** Records the person's decision. Guard: still pending and not expired. False: it was too late. */
   decideGrant(decision: Decision): Promise<boolean>
+  /** The ids of the grants that somebody decided at `since` or later, on any instance. */
+  listDecided(since: number): Promise<string[]>
   /**
    * Redeems a grant: the commit point of both flows. Guard: secret, code (that there is none, too), client and flow
    * match, it is approved and not expired, its user is not disabled and has fewer than `max` live credentials of the

@@ -164,6 +164,7 @@ onDeno('publishing', () => {
     expectTypeOf<Parameters<Api['device']['token']['mutate']>[0]>().toEqualTypeOf<{
       client_id: string
       device_code: string
+      wait?: number | undefined
     }>()
   })
 })

@@ -23,6 +23,16 @@ const START = {
   429: shared('Limited'),
 }
 
+/** How long a poll would wait. */
+const PREFER = {
+  name: 'Prefer',
+  in: 'header',
+  description:
+    'With `wait=N` (RFC 7240 section 4.3) the answer is held back until somebody decides, N seconds at most, and 30.',
+  schema: TEXT,
+  example: 'wait=30',
+}
+
 class Endpoints {
   readonly #contract: Contract
   readonly #schemas: Schemas
@@ -41,7 +51,9 @@ class Endpoints {
     if (!found || !schema) throw new Error(`There is no procedure ${path}`)
     const { $ref, ...told } = this.#schemas.ofInput(found.input, schema)
     const input = this.#schemas.components.get($ref?.split('/').at(-1) ?? '') ?? told
-    const { additionalProperties: _, description: _words, required = [], properties = {} } = input
+    const { additionalProperties: _, description: _words, required = [], properties: all = {} } = input
+    // what a form endpoint is told by the header
+    const { wait: _wait, ...properties } = all
     return {
       type: 'object',
       required: [...Object.keys(more), ...required],
@@ -89,13 +101,14 @@ class Endpoints {
         },
       },
     }
-    return post(operationId, 'oauth', summary, schema, {
+    const operation = post(operationId, 'oauth', summary, schema, {
       200: jsonResponse(200, 'The credential, this once.', this.token()),
       400: jsonResponse(400, 'Not yet, or not at all (RFC 6749 section 5.2, RFC 8628 section 3.5).', {
         oneOf: [this.#pending(), this.#schemas.add('TokenEndpointError', errors)],
       }),
       ...FORM_ANYWHERE,
     })
+    return { ...operation, parameters: [PREFER] }
   }
 
   #pending(): JsonSchema {
@@ -147,13 +160,15 @@ class Endpoints {
       'invalid_client',
       'unauthorized_client',
     )
-    return post('cliToken', 'paircode', 'Collects the session of a login by link.', this.form('pair.token'), {
+    const form = this.form('pair.token')
+    const operation = post('cliToken', 'paircode', 'Collects the session of a login by link.', form, {
       200: jsonResponse(200, 'The credential, this once.', this.token()),
       400: jsonResponse(400, 'Not yet, or not at all.', {
         oneOf: [this.#pending(), this.#schemas.add('PairTokenError', errors)],
       }),
       ...FORM_ANYWHERE,
     })
+    return { ...operation, parameters: [PREFER] }
   }
 
   revoke(): Operation {

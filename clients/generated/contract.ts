@@ -7,7 +7,7 @@ export interface PairgateApi {
     /** Starts a login by code: the device authorization request (RFC 8628 section 3.1). */
     readonly authorize: Mutation<StartInput, DeviceAuthorizationResponse>
     /** Collects the API key, or says that it has to wait: the device access token request (RFC 8628 section 3.4). */
-    readonly token: Mutation<{ client_id: string; device_code: string }, TokenOutcome>
+    readonly token: Mutation<DeviceTokenInput, TokenOutcome>
     /** Shows a login to the person who may decide it. For pages of the server's own origin. */
     readonly review: Mutation<{ user_code: string }, ReviewDetails | ReviewError>
     /** Allows a login. The first decision is final. For pages of the server's own origin. */
@@ -134,6 +134,20 @@ export interface DeviceAuthorizationResponse {
   readonly interval: number
 }
 
+/** What collects a login. */
+export interface PollInput {
+  client_id: string
+  /**
+   * How long to hold the answer back until somebody decides, in seconds. Default: 0, not at all; more than 30 is 30.
+   */
+  wait?: number | undefined
+}
+
+/** What collects a login by code. */
+export interface DeviceTokenInput extends PollInput {
+  device_code: string
+}
+
 /** A credential, handed out once. */
 export interface TokenResponse {
   readonly status: 'issued'
@@ -258,8 +272,7 @@ export interface PairStartResponse {
 }
 
 /** What collects a login by link. */
-export interface PairTokenInput {
-  client_id: string
+export interface PairTokenInput extends PollInput {
   /** What the paircode was made of: 43 to 128 unreserved characters (RFC 7636 section 4.1). */
   verifier: string
   /** What the browser brought, with the delivery `loopback`. Without it the answer is `authorization_pending`. */

@@ -6,6 +6,7 @@ import { SEED_CLIENT } from '../config.ts'
 import type { Params } from '../core/form.ts'
 import { parsePort } from '../core/loopback.ts'
 import type { Refusal, TokenError, TokenOutcome } from '../core/outcome.ts'
+import { readWait } from '../core/prefer.ts'
 import { findViewer } from '../flows/browser.ts'
 import {
   authenticateBearer,
@@ -16,6 +17,7 @@ import {
 } from '../flows/credentials.ts'
 import type { Deps } from '../flows/deps.ts'
 import { authorizeDevice, type DeviceAuthorizationResponse, redeemDeviceCode } from '../flows/device.ts'
+import type { Wait } from '../flows/held.ts'
 import { introspect, isResourceServer } from '../flows/introspection.ts'
 import { type PairStartResponse, redeemVerifier, startPair } from '../flows/paircode.ts'
 import { refreshLogin } from '../flows/refresh.ts'
@@ -217,11 +219,21 @@ function token(deps: Deps): Handler {
   }
 }
 
+/** How long a poll would wait for a decision (RFC 7240 section 4.3). */
+function readPatience(c: AppContext): Wait | undefined {
+  const seconds = readWait(c.req.header('prefer'))
+  // a signal is made when it is first asked for
+  return seconds > 0 ? { seconds, signals: [c.env.caller.request.signal] } : undefined
+}
+
 /** RFC 8628 section 3.4. */
 async function deviceGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Response> {
   const device_code = params.get('device_code')
   if (!device_code) return invalidRequest(c, 'The parameter device_code is missing')
-  return answer(c, await redeemDeviceCode(deps, c.env.caller, { client_id, device_code }))
+  return answer(
+    c,
+    await redeemDeviceCode(deps, c.env.caller, { client_id, device_code, wait: readPatience(c) }),
+  )
 }
 
 /** RFC 6749 section 6. */
@@ -259,10 +271,8 @@ function pairToken(deps: Deps): Handler {
     const { params, clientId: client_id } = form
     const verifier = params.get('verifier')
     if (!verifier) return invalidRequest(c, 'The parameter verifier is missing')
-    return answer(
-      c,
-      await redeemVerifier(deps, c.env.caller, { client_id, verifier, code: params.get('code') }),
-    )
+    const poll = { client_id, verifier, code: params.get('code'), wait: readPatience(c) }
+    return answer(c, await redeemVerifier(deps, c.env.caller, poll))
   }
 }
 

@@ -295,6 +295,7 @@ export async function decideGrant(
     const decided = alreadyDecided((await deps.store.findGrant({ id: grant.id })) ?? grant, user)
     return await repeatDecision(deps, decided, reference, choice)
   }
+  deps.held.release(grant.id)
   await recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id })
   await releasePending(deps, grant)
   return { status, ...(redirect_to && { redirect_to }) }

@@ -9,6 +9,7 @@ import { base64url, sha256Hex } from '../hash.ts'
 import { isAllowed, isRefreshable, KIND, loginSeconds, mostCredentials } from './access.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import type { Wait } from './held.ts'
 import { recordSometimes } from './limits.ts'
 import { findClient } from './start.ts'
 
@@ -117,40 +118,83 @@ export function tokenResponse(tokens: {
   }
 }
 
+/** A poll, as it came. */
+export interface PollRequest {
+  readonly flow: Flow
+  readonly client_id: string
+  /** What the CLI alone knows: its device code or its verifier. */
+  readonly secret: string
+  /** What the browser brought it; only by `loopback`. */
+  readonly code?: string | undefined
+  /** How long it would wait for a decision. Default: not at all. */
+  readonly wait?: Wait | undefined
+}
+
+/** A poll whose client is known. */
+interface CheckedPoll {
+  readonly flow: Flow
+  readonly client: Client
+  readonly secret_hash: string
+  readonly code_hash: string | null
+}
+
+/** What a poll finds now: its grant, and what is to be answered. */
+async function judge(
+  deps: Deps,
+  caller: Caller,
+  { flow, client, secret_hash, code_hash }: CheckedPoll,
+  isHeld: boolean,
+): Promise<{ readonly grant: Grant | null; readonly outcome: TokenOutcome }> {
+  const grant = await deps.store.findGrant({ secret_hash })
+  if (!grant) return { grant, outcome: { status: 'invalid_grant' } }
+  const now = deps.now()
+  // one that was held has been counted when it came; while it is, every other one is too fast
+  const last = isHeld ? undefined : deps.held.has(grant.id) ? now : deps.recent.last(grant.id)
+  const decision = decidePoll(grant, { flow, client_id: client.id, code_hash, now, last })
+  switch (decision.status) {
+    case 'issue':
+      return { grant, outcome: await issue(deps, caller, grant, { client, code_hash }) }
+    case 'slow_down':
+      deps.recent.note(grant.id, now)
+      await deps.store.slowDown(grant.id, decision.interval)
+      return { grant, outcome: decision }
+    case 'authorization_pending':
+      if (!isHeld) deps.recent.note(grant.id, now)
+      return { grant, outcome: decision }
+    case 'invalid_grant': {
+      const isReplay = grant.credential_id !== null && grant.client_id === client.id
+      // by loopback the same CLI may have collected it by another poll, with the code, while this one was held
+      const isOwn = isHeld && grant.loopback_port !== null
+      const outcome: TokenOutcome =
+        isReplay && !isOwn ? await refuseReplay(deps, caller, grant) : { status: 'invalid_grant' }
+      return { grant, outcome }
+    }
+    default:
+      return { grant, outcome: { status: decision.status } }
+  }
+}
+
 /**
  * Answers one poll. A pending one costs a single SELECT: its pace is kept in memory, and only a violation is written.
- *
- * @param poll.secret What the CLI alone knows: its device code or its verifier.
- * @param poll.code What the browser brought it; only by `loopback`.
+ * One that would wait is answered when somebody decides, or in the end: that takes another SELECT.
  */
 export async function collect(
   deps: Deps,
   caller: Caller,
-  poll: { flow: Flow; client_id: string; secret: string; code?: string | undefined },
+  { flow, client_id, secret, code, wait }: PollRequest,
 ): Promise<TokenOutcome | Refusal> {
-  const client = findClient(deps, poll.flow, poll.client_id)
+  const client = findClient(deps, flow, client_id)
   if ('status' in client) return client
-  const grant = await deps.store.findGrant({ secret_hash: sha256Hex(poll.secret) })
-  if (!grant) return { status: 'invalid_grant' }
-  const now = deps.now()
-  const last = deps.recent.last(grant.id)
-  const code_hash = poll.code === undefined ? null : sha256Hex(poll.code)
-  const decision = decidePoll(grant, { flow: poll.flow, client_id: client.id, code_hash, now, last })
-  switch (decision.status) {
-    case 'issue':
-      return await issue(deps, caller, grant, { client, code_hash })
-    case 'slow_down':
-      deps.recent.note(grant.id, now)
-      await deps.store.slowDown(grant.id, decision.interval)
-      return decision
-    case 'authorization_pending':
-      deps.recent.note(grant.id, now)
-      return decision
-    case 'invalid_grant':
-      return grant.credential_id && grant.client_id === client.id
-        ? await refuseReplay(deps, caller, grant)
-        : { status: 'invalid_grant' }
-    default:
-      return { status: decision.status }
+  const code_hash = code === undefined ? null : sha256Hex(code)
+  const poll: CheckedPoll = { flow, client, secret_hash: sha256Hex(secret), code_hash }
+  const { grant, outcome } = await judge(deps, caller, poll, false)
+  if (!wait || !grant || outcome.status !== 'authorization_pending') return outcome
+  const held = deps.held.hold(grant.id, grant.expires_at, caller.remoteAddress, wait)
+  if (!held) return outcome
+  try {
+    // nobody would get what is issued to a connection that is gone
+    return (await held.released) ? (await judge(deps, caller, poll, true)).outcome : outcome
+  } finally {
+    held.end()
   }
 }

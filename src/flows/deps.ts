@@ -7,6 +7,7 @@ import { base64url } from '../hash.ts'
 import type { Log } from '../options.ts'
 import type { Signer } from '../signing.ts'
 import type { Store } from '../store.ts'
+import type { Held } from './held.ts'
 import type { Recent } from './recent.ts'
 
 /** Everything that a flow may touch. Built once, in `pairgate.ts`. */
@@ -20,6 +21,8 @@ export interface Deps {
   readonly log: Log
   /** When each grant was polled, and each limit was hit, last. */
   readonly recent: Recent
+  /** The polls that wait for a decision. */
+  readonly held: Held
   /** Lets work go on after the answer; a failure is logged. */
   readonly defer: (work: Promise<unknown>) => void
 }

@@ -5,6 +5,7 @@ import { createUserCode, formatUserCode, USER_CODE_LENGTH } from '../core/user_c
 import { base64url, sha256Hex } from '../hash.ts'
 import { collect } from './collect.ts'
 import type { Caller, Deps } from './deps.ts'
+import type { Wait } from './held.ts'
 import { guessingLimit, isLimitReached } from './limits.ts'
 import { purgeSometimes } from './purge.ts'
 import { type StartRequest, startGrant } from './start.ts'
@@ -70,8 +71,9 @@ export async function authorizeDevice(
 export async function redeemDeviceCode(
   deps: Deps,
   caller: Caller,
-  poll: { client_id: string; device_code: string },
+  poll: { client_id: string; device_code: string; wait?: Wait | undefined },
 ): Promise<TokenOutcome | Refusal> {
   if (!DEVICE_CODE.test(poll.device_code)) return { status: 'invalid_grant' }
-  return await collect(deps, caller, { flow: 'device', client_id: poll.client_id, secret: poll.device_code })
+  const { client_id, device_code: secret, wait } = poll
+  return await collect(deps, caller, { flow: 'device', client_id, secret, wait })
 }

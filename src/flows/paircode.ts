@@ -11,6 +11,7 @@ import type { Refusal, TokenOutcome } from '../core/outcome.ts'
 import { paircodeHash } from '../hash.ts'
 import { collect } from './collect.ts'
 import type { Caller, Deps } from './deps.ts'
+import type { Wait } from './held.ts'
 import { purgeSometimes } from './purge.ts'
 import { type StartRequest, startGrant } from './start.ts'
 
@@ -72,9 +73,9 @@ const VERIFIER = /^[A-Za-z0-9._~-]{43,128}$/
 export async function redeemVerifier(
   deps: Deps,
   caller: Caller,
-  poll: { client_id: string; verifier: string; code?: string | undefined },
+  poll: { client_id: string; verifier: string; code?: string | undefined; wait?: Wait | undefined },
 ): Promise<TokenOutcome | Refusal> {
   if (!VERIFIER.test(poll.verifier)) return { status: 'invalid_grant' }
-  const { client_id, verifier: secret, code } = poll
-  return await collect(deps, caller, { flow: 'pair', client_id, secret, code })
+  const { client_id, verifier: secret, code, wait } = poll
+  return await collect(deps, caller, { flow: 'pair', client_id, secret, code, wait })
 }

@@ -11,7 +11,7 @@ import { letters, odd } from './store_text.ts'
 
 const TABLES = ['credentials', 'deliveries', 'events', 'grants', 'limits', 'pairgate_migrations', 'users']
 
-const STEPS = ['0001_tables', '0002_credentials', '0003_loopback']
+const STEPS = ['0001_tables', '0002_credentials', '0003_loopback', '0004_decisions']
 
 /** The tables, without the one that a migrator may lock itself with. */
 async function listTables({ tables }: EmptyDatabase): Promise<string[]> {
