@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { Miniflare, NoOpLog } from 'miniflare'
 import { expect, onTestFinished, test } from 'vitest'
-import { COMPATIBILITY_DATE, FOR_WORKERD } from '../examples/workers/bundle.ts'
+import { COMPATIBILITY, FOR_WORKERD } from '../examples/workers/bundle.ts'
 import { makeKey, seconds, signWith } from './support/identify.ts'
 
 /** A Worker that answers with the identity, or with what went wrong. */
@@ -46,7 +46,7 @@ test('GW-02 on Workers: good and bad tokens, also at once, and after the keys we
   const miniflare = new Miniflare({
     modules: true,
     script: outputFiles[0]?.text ?? '',
-    compatibilityDate: COMPATIBILITY_DATE,
+    ...COMPATIBILITY,
     cf: false,
     log: new NoOpLog(),
     telemetry: { enabled: false },

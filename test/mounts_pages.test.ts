@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 import { Miniflare, NoOpLog } from 'miniflare'
 import { afterEach, describe, expect, test } from 'vitest'
 import { d1 } from '../adapters/d1.ts'
-import { COMPATIBILITY_DATE, FOR_WORKERD } from '../examples/workers/bundle.ts'
+import { COMPATIBILITY, FOR_WORKERD } from '../examples/workers/bundle.ts'
 import { SECRET } from './support/gate.ts'
 import { tokenAt } from './support/hosts.ts'
 import { demand } from './support/matrix.ts'
@@ -133,7 +133,7 @@ test('GW-04 KEY-03 workers.md: the page’s own Worker signs in, guards, and lea
   const miniflare = new Miniflare({
     modules: true,
     script: outputFiles[0]?.text ?? '',
-    compatibilityDate: COMPATIBILITY_DATE,
+    ...COMPATIBILITY,
     bindings: { PAIRGATE_SECRET: SECRET },
     d1Databases: { DB: 'page' },
     cf: false,

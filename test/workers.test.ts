@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Miniflare, NoOpLog, type WorkerdStructuredLog } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { d1 } from '../adapters/d1.ts'
-import { bundleWorker, COMPATIBILITY_DATE } from '../examples/workers/bundle.ts'
+import { bundleWorker, COMPATIBILITY } from '../examples/workers/bundle.ts'
 import { generateD1 } from '../examples/workers/generate.ts'
 import { createBrowser, SECRET, type TestBrowser } from './support/gate.ts'
 import { createClient, loginWithDevice, loginWithPaircode } from './support/kit.ts'
@@ -45,7 +45,7 @@ async function startWorker(bindings: Record<string, string> = {}, hasTables = tr
   const miniflare = new Miniflare({
     modules: true,
     script,
-    compatibilityDate: COMPATIBILITY_DATE,
+    ...COMPATIBILITY,
     bindings: { PAIRGATE_BASE_URL: BASE, PAIRGATE_SECRET: SECRET, PAIRGATE_LOG: 'pretty', ...bindings },
     d1Databases: { DB: 'test' },
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
@@ -109,7 +109,7 @@ describe('the bundle', () => {
   test('needs nothing of Node’s, not even as a compatibility flag', () => {
     const outside = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
     expect(outside).toEqual(['cloudflare:workers'])
-    expect(readFileSync(join(EXAMPLE, 'wrangler.jsonc'), 'utf8')).not.toContain('compatibility_flags')
+    expect(readFileSync(join(EXAMPLE, 'wrangler.jsonc'), 'utf8')).not.toContain('nodejs')
   })
 })
 

@@ -6,9 +6,14 @@ import { type BuildOptions, build, type Metafile } from 'esbuild'
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
-/** The compatibility date of `wrangler.jsonc`. */
-export const COMPATIBILITY_DATE =
-  /"compatibility_date": "([\d-]+)"/.exec(readFileSync(here('wrangler.jsonc'), 'utf8'))?.[1] ?? ''
+const setting = (name: string) =>
+  new RegExp(`"${name}": (.*),`).exec(readFileSync(here('wrangler.jsonc'), 'utf8'))?.[1] ?? ''
+
+/** What `wrangler.jsonc` says of compatibility, as Miniflare takes it. */
+export const COMPATIBILITY: { compatibilityDate: string; compatibilityFlags: string[] } = {
+  compatibilityDate: JSON.parse(setting('compatibility_date')),
+  compatibilityFlags: JSON.parse(setting('compatibility_flags')),
+}
 
 /** One module of JavaScript, and what is in it. */
 export interface Bundle {

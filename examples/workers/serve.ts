@@ -22,7 +22,7 @@ import {
 } from '../../adapters/settings.ts'
 import { explainStartFailure, greet, refuseAddress } from '../../adapters/standalone.ts'
 import { createPairgate, PairgateError, type PairgateOptions } from '../../src/mod.ts'
-import { bundleWorker, COMPATIBILITY_DATE } from './bundle.ts'
+import { bundleWorker, COMPATIBILITY } from './bundle.ts'
 import { serveEdge } from './edge.ts'
 
 interface Settings extends Address {
@@ -137,7 +137,7 @@ async function serve(env: Environment, isTerminal: boolean): Promise<() => Promi
   const miniflare = new Miniflare({
     modules: true,
     script,
-    compatibilityDate: COMPATIBILITY_DATE,
+    ...COMPATIBILITY,
     bindings: textBindings(env, settings, isTerminal),
     d1Databases: { DB: 'pairgate' },
     d1Persist: folder,
