@@ -54,22 +54,29 @@ async function read(response: Response): Promise<Answer> {
   }
 }
 
-async function postForm(send: Send, path: string, form: Record<string, string>): Promise<Answer> {
-  return await read(await send(path, { method: 'POST', body: new URLSearchParams(form) }))
+async function postForm(
+  send: Send,
+  path: string,
+  form: Record<string, string>,
+  init: RequestInit = {},
+): Promise<Answer> {
+  return await read(await send(path, { method: 'POST', body: new URLSearchParams(form), ...init }))
 }
 
 /** Calls a tRPC mutation. */
 export async function call(
   send: Send,
   path: string,
-  input: Record<string, string>,
+  input: Record<string, string | number | undefined>,
   headers: Record<string, string> = {},
+  init: RequestInit = {},
 ): Promise<Answer> {
   return await read(
     await send(`/trpc/${path}`, {
       method: 'POST',
       body: JSON.stringify(input),
       headers: { 'content-type': 'application/json', ...headers },
+      ...init,
     }),
   )
 }
@@ -110,21 +117,29 @@ export async function startLogin(send: Send, flow: Flow, door: Door = 'form'): P
   return login
 }
 
+/** How a poll would be held. */
+export interface Hold {
+  /** Seconds. */
+  readonly wait?: number
+  readonly signal?: AbortSignal
+}
+
 /** Polls once. */
-export async function poll(send: Send, { flow, secret }: Login, door: Door = 'form'): Promise<Answer> {
+export async function poll(
+  send: Send,
+  { flow, secret }: Login,
+  door: Door = 'form',
+  { wait, signal }: Hold = {},
+): Promise<Answer> {
   const client_id = 'pairgate-cli'
-  if (flow === 'device') {
-    return door === 'form'
-      ? await postForm(send, '/oauth/device/token', {
-          grant_type: DEVICE_GRANT,
-          client_id,
-          device_code: secret,
-        })
-      : await call(send, 'device.token', { client_id, device_code: secret })
-  }
-  return door === 'form'
-    ? await postForm(send, '/token', { client_id, verifier: secret })
-    : await call(send, 'pair.token', { client_id, verifier: secret })
+  const end = signal ? { signal } : {}
+  const [path, form] =
+    flow === 'device'
+      ? (['/oauth/device/token', { client_id, device_code: secret }] as const)
+      : (['/token', { client_id, verifier: secret }] as const)
+  if (door === 'trpc') return await call(send, `${flow}.token`, { ...form, wait }, {}, end)
+  const grant = { ...(flow === 'device' && { grant_type: DEVICE_GRANT }), ...form }
+  return await postForm(send, path, grant, { ...end, ...(wait && { headers: { prefer: `wait=${wait}` } }) })
 }
 
 /** A browser in which somebody has signed in by the dev sign-in. */

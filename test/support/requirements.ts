@@ -153,7 +153,7 @@ RPC-04 P0 A cookie's caller comes from a page of this origin; bodies are applica
 RPC-05 P0 No CORS
 RPC-06 P0 Inputs are strict: unknown keys, long strings and prototype tricks are refused
 RPC-07 P0 Bodies over 64 KB are 413 before they are parsed, chunked too; broken or deep ones 400
-RPC-08 P1 There are no subscriptions
+RPC-08 P1 There are no subscriptions; polls that are held are bounded per address and in all, end in time, and share one query
 RPC-09 P0 Form endpoints and tRPC are one: same logins, limits and checks
 STO-01 P0 Only bound parameters reach the database
 STO-02 P0 What things are found by is compared byte for byte on every database

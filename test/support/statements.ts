@@ -78,6 +78,7 @@ export async function createListened(
   const send: Send = (path, init) => t.fetch(path, init)
   const listened: Listened = {
     ...t,
+    database,
     send,
     rows: (sql, ...values) => database.prepare(sql).all(...values) as Record<string, unknown>[],
     async during(work) {

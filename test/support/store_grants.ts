@@ -95,6 +95,23 @@ const deciding: StoreCases = {
 }
 
 const ending: StoreCases = {
+  'listDecided names what somebody decided since, from another connection, and nothing else': async ({
+    store,
+    each,
+  }) => {
+    const [pending, early, late] = [newGrant(), newGrant(), newGrant()]
+    for (const grant of [pending, early, late]) await store.insertGrant(grant)
+    // far from what other cases decide
+    const since = NOW - 500_000
+    await store.decideGrant(newDecision(early.id, { now: since - 1 }))
+    await store.decideGrant(newDecision(late.id, { status: 'denied', now: since }))
+    const decided = await each(1).listDecided(since)
+    expect(decided).toContain(late.id)
+    expect(decided).not.toContain(early.id)
+    expect(decided).not.toContain(pending.id)
+    expect(await each(1).listDecided(LATER * 2)).toEqual([])
+  },
+
   'expireGrants ends what one person allowed in one flow and nobody collected': async ({ store, each }) => {
     const pair = { flow: 'pair', user_code: null } as const
     const [first, other, paired] = [
