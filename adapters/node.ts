@@ -1,18 +1,42 @@
 /** pairgate on Node: a socket of its own, or inside Express, Fastify and whatever else is built on `node:http`. @module */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { hasDotSegments } from '../src/internal.ts'
+import { addressBucket, hasDotSegments, isInRanges, parseRange } from '../src/internal.ts'
 import type { Authenticated, Guard, Pairgate } from '../src/mod.ts'
-import { endInTime, type Listening } from './standalone.ts'
+import { type Address, endInTime, type Listening } from './standalone.ts'
 
 /** A slow or silent client is cut off: milliseconds for the headers, and for the whole request. */
 const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 }
 /** What a server is made with: how long clients may take, and how often that is checked, in milliseconds. */
 export const SERVER_OPTIONS = { ...TIMEOUTS, connectionsCheckingInterval: 1_000 }
 /** Sockets held at once, and requests on one of them. */
-const BOUNDS = { maxConnections: 10_000, maxRequestsPerSocket: 1_000 }
+const BOUNDS = { maxConnections: 20_000, maxRequestsPerSocket: 1_000 }
+/** Sockets of one IPv4 address or IPv6 /64 at once: whoever takes all of them would keep others from signing in. */
+const PER_ADDRESS = 1_000
+
+/** Hangs up on an address that has too many sockets. Proxies that are trusted have as many as they like. */
+function boundPerAddress(server: Server, trustedProxies: readonly string[]): void {
+  const trusted = trustedProxies.flatMap((text) => parseRange(text) ?? [])
+  const open = new Map<string, number>()
+  server.on('connection', (socket: Socket) => {
+    const { remoteAddress = '' } = socket
+    if (isInRanges(remoteAddress, trusted)) return
+    const address = addressBucket(remoteAddress)
+    const count = open.get(address) ?? 0
+    if (count >= PER_ADDRESS) {
+      socket.destroy()
+      return
+    }
+    open.set(address, count + 1)
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 0) - 1
+      if (left > 0) open.set(address, left)
+      else open.delete(address)
+    })
+  })
+}
 
 /** Takes no new requests, finishes those under way, and cuts off whoever stalls. */
 export async function closeServer(server: Server): Promise<void> {
@@ -196,11 +220,13 @@ export function toRequest(request: HostRequest): Request {
  * Serves a pairgate on a socket of its own.
  *
  * @param address.port 0 picks a free one.
+ * @param address.trustedProxies Proxies, as CIDRs, that may have more than 1000 sockets at once. Default: none.
  * @returns Once it listens. Rejects when the port is taken.
  */
-export async function serve(gate: Pairgate, address: { hostname: string; port: number }): Promise<Listening> {
+export async function serve(gate: Pairgate, address: Address): Promise<Listening> {
   const server = createServer(SERVER_OPTIONS, toNodeHandler(gate))
   Object.assign(server, BOUNDS)
+  boundPerAddress(server, address.trustedProxies ?? [])
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.hostname, resolve)

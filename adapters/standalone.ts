@@ -34,8 +34,16 @@ export async function endInTime(done: Promise<unknown>, cutOff: () => unknown): 
   clearTimeout(timer)
 }
 
+/** Where to listen. */
+export interface Address {
+  readonly hostname: string
+  readonly port: number
+  /** Proxies, as CIDRs, that may have more sockets than others. */
+  readonly trustedProxies?: readonly string[] | undefined
+}
+
 /** What a runtime adds: a listening socket. */
-export type Listen = (gate: Pairgate, address: { hostname: string; port: number }) => Promise<Listening>
+export type Listen = (gate: Pairgate, address: Address) => Promise<Listening>
 
 /** Says on stdout where the server listens, and what to do next. */
 export function greet({ options, storage }: Pick<Settings, 'options' | 'storage'>): void {
@@ -83,6 +91,7 @@ export async function serveStandalone(
   const log = consoleLog(env.PAIRGATE_LOG, isTerminal)
   const settings = await readSettings(env)
   const { hostname, port, newSecret } = settings
+  const { trustedProxies } = settings.options
   const gate = createPairgate({ log, ...settings.options })
   try {
     await (settings.options.autoMigrate === false ? gate.checkSchema() : gate.migrate())
@@ -90,7 +99,7 @@ export async function serveStandalone(
       await gate.close()
       return await serveStandalone(env, listen, isTerminal)
     }
-    const server = await listen(gate, { hostname, port }).catch(refuseAddress(settings))
+    const server = await listen(gate, { hostname, port, trustedProxies }).catch(refuseAddress(settings))
     greet(settings)
     return async () => {
       // a poll that is held would keep the server from closing

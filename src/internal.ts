@@ -1,5 +1,5 @@
 /** What the adapters use of the inside, and nobody else: it may change at any time. @module */
 
-export { isInRanges, isLoopbackHost, isProtected, parseRange } from './core/address.ts'
+export { addressBucket, isInRanges, isLoopbackHost, isProtected, parseRange } from './core/address.ts'
 export { hasDotSegments } from './core/path.ts'
 export { sameSecret } from './hash.ts'

@@ -228,7 +228,7 @@ test('OPS-01 OPS-02 slow clients are cut off, sockets are bounded', async () => 
     headersTimeout: 10_000,
     requestTimeout: 30_000,
     keepAliveTimeout: 5_000,
-    maxConnections: 10_000,
+    maxConnections: 20_000,
     maxRequestsPerSocket: 1_000,
   })
 })

@@ -257,7 +257,7 @@ describe('Prefer (RFC 7240)', () => {
     expect((await call(sendTo(t), 'device.token', input)).http).toBe(400)
   })
 
-  test('tRPC: more than 30 is 30', async () => {
+  test('RPC-08 tRPC: more than 30 is 30', async () => {
     const t = createTestGate()
     const [answer] = await hold(sendTo(t), await startLogin(sendTo(t), 'pair'), 'trpc', { wait: 1e9 })
     await pass(t, 30)

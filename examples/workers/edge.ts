@@ -1,6 +1,12 @@
 /** What Cloudflare's network does in front of a Worker, for workerd on this machine: it says who makes a request. @module */
 
-import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  type ServerResponse,
+  request as send,
+} from 'node:http'
 import { closeServer, SERVER_OPTIONS } from '../../adapters/node.ts'
 import type { Listening } from '../../adapters/standalone.ts'
 
@@ -20,7 +26,10 @@ function isHost(host = ''): boolean {
   return [parsed, `${parsed}:80`].includes(host.toLowerCase())
 }
 
-function relay(worker: URL, incoming: IncomingMessage, outgoing: ServerResponse): void {
+/** Requests that may take long to be answered: a Worker is not told that it has to end. */
+type Patient = Set<ClientRequest>
+
+function relay(worker: URL, patient: Patient, incoming: IncomingMessage, outgoing: ServerResponse): void {
   const { upgrade: _upgrade, ...headers } = incoming.headers
   if (!incoming.url?.startsWith('/') || !isHost(headers.host)) {
     outgoing.writeHead(400).end('The request does not name a path and a host')
@@ -42,7 +51,11 @@ function relay(worker: URL, incoming: IncomingMessage, outgoing: ServerResponse)
     if (!incoming.complete) outgoing.writeHead(413).end('The body is too long')
     else outgoing.writeHead(503, { 'retry-after': '5' }).end('The Worker does not answer')
   })
-  outgoing.once('close', () => upstream.destroy())
+  if (headers.prefer) patient.add(upstream)
+  outgoing.once('close', () => {
+    patient.delete(upstream)
+    upstream.destroy()
+  })
   incoming.pipe(upstream)
 }
 
@@ -56,13 +69,19 @@ export async function serveEdge(
   worker: URL,
   address: { hostname: string; port: number },
 ): Promise<Listening> {
-  const server = createServer(SERVER_OPTIONS, (incoming, outgoing) => relay(worker, incoming, outgoing))
+  const patient: Patient = new Set()
+  const server = createServer(SERVER_OPTIONS, (incoming, outgoing) =>
+    relay(worker, patient, incoming, outgoing),
+  )
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.hostname, resolve)
   })
   return {
     port: address.port,
-    close: () => closeServer(server),
+    close: async () => {
+      for (const upstream of patient) upstream.destroy(new Error('The end'))
+      await closeServer(server)
+    },
   }
 }

@@ -1,8 +1,5 @@
 /** What a request would prefer, as far as it is heard here (RFC 7240). @module */
 
-/** Longest time that a poll is held; seconds. Proxies cut a silent connection after 50 or 60. */
-export const MAX_WAIT = 30
-
 /** A header that is longer than this says more than anybody has to say. */
 const MAX_HEADER = 1_000
 
@@ -10,8 +7,8 @@ const MAX_HEADER = 1_000
  * Reads the preference `wait` (RFC 7240 section 4.3): how long the answer may take.
  *
  * @param prefer The header `Prefer`.
- * @returns Seconds, 0 to 30: more is cut to 30. What is no whole number is ignored, as preferences are; of several the
- *   first one counts (section 2).
+ * @returns Seconds; 0 when there is none. What is no whole number is ignored, as preferences are; of several the first
+ *   one counts (section 2).
  */
 export function readWait(prefer: string | undefined): number {
   if (prefer === undefined || prefer.length > MAX_HEADER) return 0
@@ -19,8 +16,7 @@ export function readWait(prefer: string | undefined): number {
   const plain = prefer.replace(/"((?:[^"\\]|\\.)*)"/g, (_, word: string) => (/^\w+$/.test(word) ? word : '?'))
   for (const preference of plain.split(',')) {
     const [name = '', value = ''] = preference.split(';', 1)[0]?.split('=', 2) ?? []
-    if (name.trim().toLowerCase() === 'wait')
-      return /^\d+$/.test(value.trim()) ? Math.min(Number(value), MAX_WAIT) : 0
+    if (name.trim().toLowerCase() === 'wait') return /^\d+$/.test(value.trim()) ? Number(value) : 0
   }
   return 0
 }

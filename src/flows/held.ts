@@ -8,10 +8,11 @@
 
 import type { Config } from '../config.ts'
 import { addressBucket } from '../core/address.ts'
-import { MAX_WAIT } from '../core/prefer.ts'
 import type { Log } from '../options.ts'
 import type { Store } from '../store.ts'
 
+/** Longest time that a poll is held; seconds. Proxies cut a silent connection after 50 or 60. */
+const MAX_WAIT = 30
 /** How often decisions of other instances are looked for, and how soon again after a failure; milliseconds. */
 const LOOK_EVERY = 500
 const LOOK_LATER = 5_000

@@ -2,9 +2,10 @@
 
 import { credentialCases } from './credential_cases.ts'
 import { endingCases } from './ending_cases.ts'
+import { heldCases } from './held_cases.ts'
 import { loginCases } from './login_cases.ts'
 import { paceCases } from './pace_cases.ts'
 import type { Cases } from './world.ts'
 
 /** All cases. */
-export const CASES: Cases = { ...loginCases, ...endingCases, ...paceCases, ...credentialCases }
+export const CASES: Cases = { ...loginCases, ...endingCases, ...paceCases, ...heldCases, ...credentialCases }

@@ -202,6 +202,13 @@ const operations: readonly Mutant[] = [
   {
     id: 'OPS-02',
     file: 'adapters/node.ts',
+    from: 'if (count >= PER_ADDRESS) {',
+    to: 'if (count < 0) {',
+    test: 'test/held_sockets.test.ts',
+  },
+  {
+    id: 'OPS-02',
+    file: 'adapters/node.ts',
     from: 'requestTimeout: 30_000,',
     to: '',
     test: 'test/bad_input_socket.test.ts',
