@@ -1,6 +1,7 @@
 /** pairgate as a server of its own: settings from the environment, a greeting, a clean end. @module */
 
-import { createPairgate, type Pairgate, PairgateError } from '../src/mod.ts'
+import { createGate } from '../src/internal.ts'
+import { type Pairgate, PairgateError } from '../src/mod.ts'
 import { type Environment, refuse } from './environment.ts'
 import { consoleLog, explain } from './log.ts'
 import { readSettings, type Settings, saveSecret } from './settings.ts'
@@ -92,7 +93,7 @@ export async function serveStandalone(
   const settings = await readSettings(env)
   const { hostname, port, newSecret } = settings
   const { trustedProxies } = settings.options
-  const gate = createPairgate({ log, ...settings.options })
+  const gate = createGate(settings.options, log)
   try {
     await (settings.options.autoMigrate === false ? gate.checkSchema() : gate.migrate())
     if (newSecret && !saveSecret(newSecret)) {

@@ -1,6 +1,7 @@
 /** pairgate on Cloudflare Workers: settings from the bindings, one gate for each isolate. @module */
 
-import { createPairgate, type Pairgate, type PairgateOptions } from '../src/mod.ts'
+import { createGate } from '../src/internal.ts'
+import type { Pairgate, PairgateOptions } from '../src/mod.ts'
 import { type D1Database, d1 } from './d1.ts'
 import { type Environment, isLoopbackUrl, readOptions, readSecrets, refuse } from './environment.ts'
 import { consoleLog, explain } from './log.ts'
@@ -32,17 +33,17 @@ function openGate(env: object, further: Partial<PairgateOptions>, runtime: Runti
     further.secrets ??
     refuse('PAIRGATE_SECRET is missing: run "npx wrangler secret put PAIRGATE_SECRET"')
   const database = further.database ?? d1(DB ?? refuse('The binding DB is missing: it must be a D1 database'))
-  return createPairgate({
+  const options: PairgateOptions = {
     // tables are not made while somebody waits for an answer: "wrangler d1 migrations apply" does it
     autoMigrate: false,
     waitUntil: (work) => runtime.waitUntil(work),
-    log: consoleLog(variables.PAIRGATE_LOG, false),
     ...further,
     ...readOptions(variables, further, isLoopbackUrl(baseUrl)),
     baseUrl,
     secrets,
     database,
-  })
+  }
+  return createGate(options, consoleLog(variables.PAIRGATE_LOG, false))
 }
 
 /**

@@ -3,3 +3,4 @@
 export { addressBucket, isInRanges, isLoopbackHost, isProtected, parseRange } from './core/address.ts'
 export { hasDotSegments } from './core/path.ts'
 export { sameSecret } from './hash.ts'
+export { createGate } from './pairgate.ts'

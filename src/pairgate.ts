@@ -91,34 +91,15 @@ export interface Pairgate {
   close(): Promise<void>
 }
 
-function createLog(): Log {
-  const logger = getLogger(['pairgate'])
-  return {
-    debug: (message, properties) => logger.debug(message, properties),
-    info: (message, properties) => logger.info(message, properties),
-    warn: (message, properties) => logger.warn(message, properties),
-    error: (message, properties) => logger.error(message, properties),
-  }
-}
-
 /**
- * Makes a pairgate.
+ * Makes a pairgate, for servers that bring a log: LogTape stays out of their bundle.
  *
+ * @param defaultLog Where to report to when the options do not say.
  * @throws {PairgateError} `ERR_PAIRGATE_OPTION` when an option is wrong or missing.
- * @example
- * ```ts
- * const gate = createPairgate({
- *   baseUrl: 'https://gateway.example/auth',
- *   secrets: [process.env.PAIRGATE_SECRET],
- *   database: sqlite('pairgate.db'),
- *   identify: (request) => currentUser(request),
- * })
- * app.use((c, next) => (gate.handles(c.req) ? gate.fetch(c.req.raw) : next()))
- * ```
  */
-export function createPairgate(options: PairgateOptions): Pairgate {
+export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate {
   const config = parseOptions(options)
-  const log = options.log ?? createLog()
+  const log = options.log ?? defaultLog
   const store = options.database
   const now = options.now ?? Date.now
   const deferred = new Set<Promise<unknown>>()
@@ -191,4 +172,34 @@ export function createPairgate(options: PairgateOptions): Pairgate {
       await store.close()
     },
   }
+}
+
+/** What LogTape does with it is for the application to configure. */
+function createLog(): Log {
+  const logger = getLogger(['pairgate'])
+  return {
+    debug: (message, properties) => logger.debug(message, properties),
+    info: (message, properties) => logger.info(message, properties),
+    warn: (message, properties) => logger.warn(message, properties),
+    error: (message, properties) => logger.error(message, properties),
+  }
+}
+
+/**
+ * Makes a pairgate.
+ *
+ * @throws {PairgateError} `ERR_PAIRGATE_OPTION` when an option is wrong or missing.
+ * @example
+ * ```ts
+ * const gate = createPairgate({
+ *   baseUrl: 'https://gateway.example/auth',
+ *   secrets: [process.env.PAIRGATE_SECRET],
+ *   database: sqlite('pairgate.db'),
+ *   identify: (request) => currentUser(request),
+ * })
+ * app.use((c, next) => (gate.handles(c.req) ? gate.fetch(c.req.raw) : next()))
+ * ```
+ */
+export function createPairgate(options: PairgateOptions): Pairgate {
+  return createGate(options, createLog())
 }

@@ -106,6 +106,13 @@ describe('the bundle', () => {
     expect(code.length).toBeLessThanOrEqual(300_000)
   })
 
+  test('has no logging library: the Worker brings its own log', () => {
+    const parts = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs))
+    const used = parts.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) => path)
+    expect(used.filter((path) => path.includes('src/pairgate.ts'))).toHaveLength(1)
+    expect(used.filter((path) => path.includes('logtape'))).toEqual([])
+  })
+
   test('needs nothing of Node’s, not even as a compatibility flag', () => {
     const outside = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
     expect(outside).toEqual(['cloudflare:workers'])
