@@ -20,6 +20,11 @@ export class PairgateError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
   }
+
+  /** One of another copy of pairgate is one too: a configuration file may bring it to the built server. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === 'PairgateError'
+  }
 }
 
 /** Tells whether an error will pass without a change to the program: the database is away, or not migrated yet. */

@@ -1,6 +1,6 @@
 /**
- * Builds what people install, `dist/`: the sources as JavaScript, file by file, with their declarations, and the
- * `pairgate` command as one file.
+ * Builds what people install, `dist/`: the sources as JavaScript, file by file, with their declarations, the `pairgate`
+ * command as one file, and the standalone server with its libraries in it, so that it starts at once.
  *
  * @module
  */
@@ -13,6 +13,8 @@ import { build, type Metafile, type Plugin } from 'esbuild'
 
 /** What the command starts in: a module with `main`. */
 const COMMAND = 'clients/command/main.ts'
+/** The standalone server. */
+const SERVER = 'examples/serve.ts'
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
@@ -87,5 +89,29 @@ async function bundleCommand(): Promise<void> {
   writeFileSync('dist/pairgate.LICENSES.txt', licenses(metafile))
 }
 
+/** What a start needs is one file; what waits for its use is beside it, in `dist/server`. */
+async function bundleServer(): Promise<void> {
+  const { metafile } = await build({
+    entryPoints: { server: SERVER },
+    outdir: 'dist',
+    chunkNames: 'server/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    // names stay, for who reads a stack
+    minifyWhitespace: true,
+    minifySyntax: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    // the operator's to install
+    external: ['mysql2'],
+    metafile: true,
+    logLevel: 'warning',
+  })
+  writeFileSync('dist/server.js', `#!/usr/bin/env node\n${readFileSync('dist/server.js', 'utf8')}`)
+  writeFileSync('dist/server.LICENSES.txt', licenses(metafile))
+}
+
 compile()
 await bundleCommand()
+await bundleServer()

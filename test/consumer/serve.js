@@ -1,10 +1,10 @@
-// A server on Node as it is. Argument: the port.
+// A server on Node as it is, at PORT.
 import process from 'node:process'
 import { createPairgate } from 'pairgate'
 import { serve } from 'pairgate/node'
 import { sqlite } from 'pairgate/sqlite'
 
-const port = Number(process.argv[2])
+const port = Number(process.env.PORT)
 const gate = createPairgate({
   baseUrl: `http://127.0.0.1:${port}`,
   secrets: [crypto.randomUUID()],

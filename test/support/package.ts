@@ -32,6 +32,7 @@ const PARTS = [
     'adapters',
     'clients',
     'docs',
+    'examples/serve.ts',
     'tools/build.ts',
     'tools/lazy_segmenter.ts',
     'openapi.json',
@@ -162,15 +163,27 @@ export interface PackedServer {
   stop(): Promise<number | null>
 }
 
-/** Starts `serve.js` of a packed project, on Node as it is, with a database in memory. */
-export async function servePacked({ folder }: Packed): Promise<PackedServer> {
+/** The standalone server of a packed project, as `npx` starts it. */
+export const PACKED_SERVER = 'node_modules/.bin/pairgate-server'
+
+/**
+ * Starts a server of a packed project.
+ *
+ * @param program What starts it: `serve.js`, which keeps everything in memory, or {@link PACKED_SERVER}.
+ * @param env Settings of the latter; `PORT` is made up.
+ */
+export async function servePacked(
+  { folder }: Packed,
+  [program, ...args]: readonly [string, ...string[]] = [process.execPath, 'serve.js'],
+  env: Readonly<Record<string, string>> = {},
+): Promise<PackedServer> {
   const port = await findFreePort()
   const base = `http://127.0.0.1:${port}`
-  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(
-    process.execPath,
-    ['serve.js', String(port)],
-    { cwd: folder, env: shellEnvironment(process.execPath), stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(program, args, {
+    cwd: folder,
+    env: { ...shellEnvironment(process.execPath), PORT: String(port), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   await new Promise<void>((resolve, reject) => {
     let output = ''
