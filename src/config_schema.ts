@@ -120,6 +120,7 @@ export const schema = v.strictObject({
   ),
   browserSeconds: seconds(60, month, 43_200),
   browserIdleSeconds: seconds(60, month, 7_200),
+  verifyCacheSeconds: seconds(0, 60, 0),
   maxAuthAgeSeconds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(60), v.maxValue(month))),
   limits: v.optional(
     v.strictObject({

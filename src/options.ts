@@ -197,6 +197,11 @@ export interface PairgateOptions {
   readonly browserSeconds?: number | undefined
   /** A browser's sign-in ends when unused for this long: 60 to 2592000. Default 7200 (2 hours). */
   readonly browserIdleSeconds?: number | undefined
+  /**
+   * How long an API key or session that was verified is answered from memory: 0 to 60. What this gate ends it refuses at
+   * once, what another instance ends up to so many seconds later. Default 0: never, a revocation holds everywhere at once.
+   */
+  readonly verifyCacheSeconds?: number | undefined
   /** Allowing a login, and making or rotating a key, takes a sign-in that is no older: 60 to 2592000. Default: any. */
   readonly maxAuthAgeSeconds?: number | undefined
   /** See {@link LimitOptions}. */

@@ -19,6 +19,7 @@ import { createRouter } from './router.ts'
 import type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
 import { createSigner } from './signing.ts'
 import type { UserIdentity } from './store.ts'
+import { cacheVerifications } from './verify_cache.ts'
 
 /** A pairgate, ready to be mounted. */
 export interface Pairgate {
@@ -100,8 +101,9 @@ export interface Pairgate {
 export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate {
   const config = parseOptions(options)
   const log = options.log ?? defaultLog
-  const store = options.database
   const now = options.now ?? Date.now
+  const seconds = config.verifyCacheSeconds
+  const store = seconds > 0 ? cacheVerifications(options.database, { now, seconds }) : options.database
   const deferred = new Set<Promise<unknown>>()
   const deps: Deps = {
     config,

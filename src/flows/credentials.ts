@@ -21,7 +21,7 @@ export interface Verified {
 export const KEPT = 30 * 86_400_000
 
 /** Uses closer together than this are not written down; milliseconds. */
-const TOUCH_EVERY = 60_000
+export const TOUCH_EVERY = 60_000
 
 /** How long a credential may be unused; milliseconds. */
 export function idleTime({ config }: Deps, credential: Pick<Credential, 'kind' | 'family_hash'>): number {

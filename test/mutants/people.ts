@@ -4,6 +4,8 @@
 
 import type { Mutant } from './mutant.ts'
 
+const VERIFY_CACHE = { file: 'src/verify_cache.ts', test: 'test/verify_cache.test.ts' }
+
 const credentials: readonly Mutant[] = [
   {
     id: 'KEY-01',
@@ -54,6 +56,20 @@ const credentials: readonly Mutant[] = [
     to: 'const isOwn = found !== null ||',
     test: 'test/session.test.ts',
   },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'time - at < seconds * 1000', to: 'time - at <= seconds * 1000' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: '{ found, ...begun }', to: '{ found, ...begun, changes }' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: '{ found, ...begun }', to: '{ found, ...begun, at: now() }' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'note(id)\n      try', to: 'try' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: '} finally {\n        note(id)', to: '} finally {' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'revokeCredential: noting(store.revokeCredential),', to: '' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'revokeCredentials: noting(store.revokeCredentials),', to: '' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'rotateCredential: noting(store.rotateCredential),', to: '' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'if (at < latest) note(ALL)', to: '' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: 'changes - before < MOST &&', to: '' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: '&& begun.nth > (rows.get(hash)?.nth ?? 0)', to: '' },
+  { id: 'KEY-05', ...VERIFY_CACHE, from: ' && !scopeList(scope).includes(MANAGE_SCOPE)', to: '' },
+  { id: 'KEY-11', ...VERIFY_CACHE, from: 'setUserDisabled: noting(store.setUserDisabled),', to: '' },
+  { id: 'SES-04', ...VERIFY_CACHE, from: "kind !== 'browser' &&", to: '' },
   {
     id: 'KEY-07',
     file: 'src/flows/introspection.ts',
