@@ -136,6 +136,29 @@ describe('an assertion', () => {
     expect(await life(String(rotated.secret))).toBe(30)
   })
 
+  test('GW-02 the same one again for twenty seconds, with forty left at least; whoever is revoked gets none', async () => {
+    let now = 1_800_000_000_000
+    const t = createAuthzGate({ now: () => now })
+    const [key, other] = [
+      await keyFor(t, ALICE, { scope: 'read write' }),
+      await keyFor(t, ALICE, { scope: 'read write' }),
+    ]
+    const first = await assertionOf(t, key)
+    now += 19_999
+    expect(await assertionOf(t, key)).toBe(first)
+    // another credential, another audience
+    expect(await assertionOf(t, other)).not.toBe(first)
+    expect(await assertionOf(t, key, 'forward/write')).not.toBe(first)
+    now += 1
+    const second = await assertionOf(t, key)
+    expect(decodeJwt(second)).toMatchObject({ iat: 1_800_000_020, exp: 1_800_000_080 })
+    // one of the future would not be taken
+    now -= 1_000
+    expect(decodeJwt(await assertionOf(t, key)).iat).toBe(1_800_000_019)
+    await postForm(t, '/oauth/revoke', { client_id: 'tool', token: key })
+    expect((await ask(t, 'nginx', key)).status).toBe(401)
+  })
+
   test('KEY-03 is no credential, wherever it is shown', async () => {
     const t = createAuthzGate({ resourceServers: { api: { secret: 's'.repeat(32) } } })
     const assertion = await assertionOf(t, await keyFor(t))

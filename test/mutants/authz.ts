@@ -103,6 +103,27 @@ const assertions: readonly Mutant[] = [
   {
     id: 'GW-02',
     file: 'src/signing.ts',
+    from: 'JSON.stringify([typ, claims, seconds])',
+    to: 'typ',
+    test: 'test/signing.test.ts',
+  },
+  {
+    id: 'GW-02',
+    file: 'src/signing.ts',
+    from: ' && iat < before.iat + seconds / 3',
+    to: '',
+    test: 'test/signing.test.ts',
+  },
+  {
+    id: 'GW-02',
+    file: 'src/signing.ts',
+    from: 'before.iat <= iat && ',
+    to: '',
+    test: 'test/signing.test.ts',
+  },
+  {
+    id: 'GW-02',
+    file: 'src/signing.ts',
     from: '[-1, 0, 1].map((step)',
     to: '[-1, 0].map((step)',
     test: 'test/signing.test.ts',
