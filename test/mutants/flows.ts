@@ -108,27 +108,6 @@ const device: readonly Mutant[] = [
   },
   {
     id: 'DF-12',
-    file: 'src/flows/collect.ts',
-    from: 'deps.held.has(grant.id) ? now : ',
-    to: '',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'DF-12',
-    file: 'src/flows/collect.ts',
-    from: 'if (!isHeld) deps.recent.note(grant.id, now)',
-    to: 'deps.recent.note(grant.id, now)',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'DF-19',
-    file: 'src/flows/held.ts',
-    from: ', (until - now()) / 1000)',
-    to: ')',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'DF-12',
     file: 'src/core/grant.ts',
     from: 'last !== undefined && now - last <',
     to: 'poll.now - (poll.last ?? poll.now) <',

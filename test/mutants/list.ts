@@ -2,6 +2,7 @@
 
 import { authzMutants } from './authz.ts'
 import { flowMutants } from './flows.ts'
+import { heldMutants } from './held.ts'
 import { identityMutants } from './identity.ts'
 import { loopbackMutants } from './loopback.ts'
 import type { Mutant } from './mutant.ts'
@@ -12,6 +13,7 @@ import { serviceMutants } from './service.ts'
 /** The mutants, in the order of the requirements. */
 export const MUTANTS: readonly Mutant[] = [
   ...flowMutants,
+  ...heldMutants,
   ...loopbackMutants,
   ...peopleMutants,
   ...serviceMutants,

@@ -94,34 +94,6 @@ const rpc: readonly Mutant[] = [
   },
   {
     id: 'RPC-08',
-    file: 'src/flows/held.ts',
-    from: 'held.size >= heldTotal ||',
-    to: '',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'RPC-08',
-    file: 'src/flows/held.ts',
-    from: ' || (perAddress.get(bucket) ?? 0) >= heldPerAddress',
-    to: '',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'RPC-08',
-    file: 'src/flows/held.ts',
-    from: 'if (performance.now() < next) return',
-    to: '',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'RPC-08',
-    file: 'src/flows/held.ts',
-    from: 'Math.min(seconds, MAX_WAIT, (until - now()) / 1000)',
-    to: 'Math.min(seconds, (until - now()) / 1000)',
-    test: 'test/held.test.ts',
-  },
-  {
-    id: 'RPC-08',
     file: 'src/router.ts',
     from: 'session: t.router(sessionProcedures(deps, procedures)),',
     to: 'session: t.router(sessionProcedures(deps, procedures)), watch: t.procedure.subscription(async function* () { yield 1 }),',
@@ -198,13 +170,6 @@ const operations: readonly Mutant[] = [
     from: 'const MAX_BODY = 65_536',
     to: 'const MAX_BODY = 65_536_000',
     test: 'test/bad_input.test.ts',
-  },
-  {
-    id: 'OPS-02',
-    file: 'adapters/node.ts',
-    from: 'if (count >= PER_ADDRESS) {',
-    to: 'if (count < 0) {',
-    test: 'test/held_sockets.test.ts',
   },
   {
     id: 'OPS-02',
