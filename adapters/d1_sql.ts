@@ -26,15 +26,15 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     ],
   },
   findGrantById: {
-    sql: 'select "grants".*, "credentials"."id" as "credential_id" from "grants" left join "credentials" on "credentials"."grant_id" = "grants"."id" where "grants"."id" = ?',
+    sql: 'select "credentials"."id" as "credential_id", "grants".* from "grants" left join "credentials" on "credentials"."grant_id" = "grants"."id" where "grants"."id" = ?',
     parameters: ['id'],
   },
   findGrantBySecret: {
-    sql: 'select "grants".*, "credentials"."id" as "credential_id" from "grants" left join "credentials" on "credentials"."grant_id" = "grants"."id" where "grants"."secret_hash" = ?',
+    sql: 'select "credentials"."id" as "credential_id", "grants".* from "grants" left join "credentials" on "credentials"."grant_id" = "grants"."id" where "grants"."secret_hash" = ?',
     parameters: ['secret_hash'],
   },
   findGrantByUserCode: {
-    sql: 'select "grants".*, "credentials"."id" as "credential_id" from "grants" left join "credentials" on "credentials"."grant_id" = "grants"."id" where "grants"."user_code" = ?',
+    sql: 'select "credentials"."id" as "credential_id", "grants".* from "grants" left join "credentials" on "credentials"."grant_id" = "grants"."id" where "grants"."user_code" = ?',
     parameters: ['user_code'],
   },
   slowDown: {
@@ -147,7 +147,7 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     parameters: ['user_id', 'kind', 'now'],
   },
   findCredential: {
-    sql: 'select "credentials".*, "users"."issuer", "users"."subject", "users"."name" as "user_name", "users"."email", "users"."disabled_at" from "credentials" inner join "users" on "users"."id" = "credentials"."user_id" where ("credentials"."secret_hash" = ? or "credentials"."previous_hash" = ?)',
+    sql: 'select "users"."issuer", "users"."subject", "users"."name" as "user_name", "users"."email", "users"."disabled_at", "credentials".* from "credentials" inner join "users" on "users"."id" = "credentials"."user_id" where ("credentials"."secret_hash" = ? or "credentials"."previous_hash" = ?)',
     parameters: ['secret_hash', 'secret_hash'],
   },
   findCredentialById: {
@@ -159,7 +159,7 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     parameters: ['id', 'user_id'],
   },
   findFamily: {
-    sql: 'select "credentials".*, "users"."issuer", "users"."subject", "users"."name" as "user_name", "users"."email", "users"."disabled_at" from "credentials" inner join "users" on "users"."id" = "credentials"."user_id" where "credentials"."family_hash" = ?',
+    sql: 'select "users"."issuer", "users"."subject", "users"."name" as "user_name", "users"."email", "users"."disabled_at", "credentials".* from "credentials" inner join "users" on "users"."id" = "credentials"."user_id" where "credentials"."family_hash" = ?',
     parameters: ['family_hash'],
   },
   listCredentials: {

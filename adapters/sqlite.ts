@@ -3,7 +3,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import {
-  CompiledQuery,
+  type CompiledQuery,
   type DatabaseConnection,
   type Driver,
   Kysely,
@@ -13,9 +13,10 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 import type { Store } from '../src/mod.ts'
-import { kyselyStore } from './kysely_store.ts'
+import { kyselyStore, type RunSql } from './kysely_store.ts'
 import type { Tables } from './migrations.ts'
 import { type SqlDialect, withRetries } from './sql_run.ts'
+import { createWrites, type Writes } from './sqlite_writes.ts'
 
 /** The part of `DatabaseSync` that is used here. */
 export interface SqliteDatabase {
@@ -31,7 +32,7 @@ export interface SqliteDatabase {
 // Wait a moment for another process's write; longer waits belong to the retries, which do not block the event loop.
 const PRAGMAS = 'PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
 /** Stays with the file. Apart from the others since it writes, also to an empty one. */
-const WAL = CompiledQuery.raw('PRAGMA journal_mode=WAL')
+const WAL = 'PRAGMA journal_mode=WAL'
 
 const dialect: SqlDialect = {
   migrateHint: 'start once with PAIRGATE_MIGRATE=1, or call gate.migrate()',
@@ -51,6 +52,7 @@ const dialect: SqlDialect = {
   },
 }
 
+/** How Kysely runs what the tables are made with. */
 function connection(database: SqliteDatabase): DatabaseConnection {
   return {
     async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
@@ -67,19 +69,56 @@ function connection(database: SqliteDatabase): DatabaseConnection {
 }
 
 function driver(open: () => SqliteDatabase): Driver {
-  let database: SqliteDatabase | undefined
-  const command = (sql: string) => async () => database?.exec(sql)
+  const command = (sql: string) => async () => open().exec(sql)
   return {
-    init: async () => {
-      database = open()
-      database.exec(PRAGMAS)
-    },
-    acquireConnection: async () => connection(database as SqliteDatabase),
+    init: async () => {},
+    acquireConnection: async () => connection(open()),
     releaseConnection: async () => {},
     beginTransaction: command('BEGIN IMMEDIATE'),
     commitTransaction: command('COMMIT'),
     rollbackTransaction: command('ROLLBACK'),
-    destroy: async () => database?.close(),
+    destroy: async () => {},
+  }
+}
+
+/** An open database: statements stay prepared, which costs more than to run them. */
+interface OpenDatabase {
+  readonly database: SqliteDatabase
+  readonly run: RunSql
+  /** Forgets the statements, since the tables have changed. */
+  forget(): void
+  close(): void
+}
+
+function openDatabase(database: SqliteDatabase): OpenDatabase {
+  const prepared = new Map<string, { statement: ReturnType<SqliteDatabase['prepare']>; reads: boolean }>()
+  const prepare = (sql: string) => {
+    const known = prepared.get(sql)
+    if (known) return known
+    const statement = database.prepare(sql)
+    const fresh = { statement, reads: statement.columns().length > 0 }
+    prepared.set(sql, fresh)
+    return fresh
+  }
+  const writes: Writes = createWrites({
+    exec: (sql) => void prepare(sql).statement.run(),
+    isOwn: (error) => dialect.classify(error) === 'taken',
+    isLocked: (error) => dialect.classify(error) === 'not_run',
+  })
+  database.exec(PRAGMAS)
+  return {
+    database,
+    async run(sql, parameters) {
+      const values = parameters as SQLInputValue[]
+      const { statement, reads } = prepare(sql)
+      if (reads) return { rows: statement.all(...values), changes: 0 }
+      return { rows: [], changes: await writes.add(() => Number(statement.run(...values).changes)) }
+    },
+    forget: () => prepared.clear(),
+    close() {
+      writes.flush()
+      database.close()
+    },
   }
 }
 
@@ -106,23 +145,33 @@ function openFile(path: string): SqliteDatabase {
  * ```
  */
 export function sqlite(database: string | SqliteDatabase): Store {
-  const open = () => (typeof database === 'string' ? openFile(database) : database)
+  let opened: OpenDatabase | undefined
+  const open = () => {
+    opened ??= openDatabase(typeof database === 'string' ? openFile(database) : database)
+    return opened
+  }
   const db = new Kysely<Tables>({
     dialect: {
       createAdapter: () => new TransactionalAdapter(),
-      createDriver: () => driver(open),
+      createDriver: () => driver(() => open().database),
       createIntrospector: (kysely) => new SqliteIntrospector(kysely),
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
   })
-  const store = kyselyStore(db, 'sqlite', dialect)
+  const run: RunSql = async (sql, parameters) => await open().run(sql, parameters)
+  const store = kyselyStore(db, 'sqlite', dialect, run)
   return {
     ...store,
     async migrate() {
       const steps = await store.migrate()
       // afterwards: a file that is refused stays as it was
-      await withRetries(dialect, () => db.executeQuery(WAL))
+      await withRetries(dialect, () => run(WAL, []))
+      opened?.forget()
       return steps
+    },
+    async close() {
+      await store.close()
+      opened?.close()
     },
   }
 }

@@ -24,8 +24,9 @@ const grantWithCredential = (db: Kysely<Tables>) =>
   db
     .selectFrom('grants')
     .leftJoin('credentials', 'credentials.grant_id', 'grants.id')
-    .selectAll('grants')
     .select('credentials.id as credential_id')
+    // last: what a newer version adds to the table must not move the others
+    .selectAll('grants')
 
 const grantStatements = {
   insertGrant: define((db, grant: StoredGrant) =>

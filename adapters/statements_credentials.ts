@@ -73,8 +73,9 @@ const withUser = (db: Kysely<Tables>) =>
   db
     .selectFrom('credentials')
     .innerJoin('users', 'users.id', 'credentials.user_id')
-    .selectAll('credentials')
     .select(userColumns)
+    // last: what a newer version adds to the table must not move the others
+    .selectAll('credentials')
 
 const adding = {
   /** The commit point of both flows: one INSERT ... SELECT whose WHERE is the whole guard. */

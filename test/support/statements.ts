@@ -34,8 +34,11 @@ export interface Statement {
 
 /** A database that notes each statement it runs. */
 function listen(database: DatabaseSync, statements: Statement[]): SqliteDatabase {
-  const note = (text: string, values: readonly SQLInputValue[]) =>
+  const note = (text: string, values: readonly SQLInputValue[]) => {
+    // writes that happen to come side by side share a transaction; no flow knows of it
+    if (text === 'BEGIN IMMEDIATE' || text === 'COMMIT') return
     statements.push({ text, values, verb: /\w+/.exec(text)?.[0]?.toUpperCase() ?? '' })
+  }
   return {
     prepare(text) {
       const statement = database.prepare(text)
@@ -84,8 +87,12 @@ export async function createListened(
     async during(work) {
       statements.length = 0
       await work()
-      // what is deferred has been started by now, and the database answers at once
-      await new Promise((resolve) => setImmediate(resolve))
+      // what is deferred has been started by now; a write takes one turn of the event loop, and wakes whoever waits for it
+      for (let turns = 0, seen = -1; turns < 3; turns++) {
+        if (statements.length > seen) turns = 0
+        seen = statements.length
+        await new Promise((resolve) => setImmediate(resolve))
+      }
       return [...statements]
     },
   }

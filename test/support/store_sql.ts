@@ -255,6 +255,19 @@ const checking: StoreCases = {
 }
 
 const reading: StoreCases = {
+  'a column that a newer version has added meanwhile moves no other': async ({ create }) => {
+    const database = await create()
+    const store = database.open()
+    await store.migrate()
+    const grant = newGrant()
+    await store.insertGrant(grant)
+    // statements that stay prepared were prepared by now
+    const before = await store.findGrant({ id: grant.id })
+    await database.sql('ALTER TABLE grants ADD COLUMN newer integer')
+    await database.sql('UPDATE grants SET newer = 7')
+    for (let i = 0; i < 2; i++) expect(await store.findGrant({ id: grant.id })).toMatchObject(before!)
+  },
+
   'insertEvent adds a line, of any text and as long as its columns': async ({ store, database }) => {
     const nobody = { user_id: null, client_id: null, grant_id: null, credential_id: null }
     const nothing = { ...nobody, remote_address: null, request_id: null, detail: null }
