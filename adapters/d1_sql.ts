@@ -1,4 +1,4 @@
-/** The SQL of D1. Made by "npm run generate": do not edit. @module */
+/** The SQL of SQLite and D1. Made by "npm run generate": do not edit. @module */
 
 import type { CompiledStatement } from './sql_run.ts'
 import type { StatementName } from './statements.ts'

@@ -8,37 +8,19 @@ import { bindValues, type CompiledStatement, type Execute, type SqlDialect } fro
 import { sqlStore } from './sql_store.ts'
 import { compileStatement, type StatementName } from './statements.ts'
 
-/** Runs SQL once. */
-export type RunSql = (
-  sql: string,
-  parameters: readonly unknown[],
-) => Promise<{ readonly rows: unknown[]; readonly changes: number }>
-
-/**
- * Makes a store on a Kysely instance.
- *
- * @param run Runs what Kysely has compiled. Default: Kysely does.
- */
-export function kyselyStore(
-  db: Kysely<Tables>,
-  engine: Engine,
-  dialect: SqlDialect,
-  run: RunSql = async (sql, parameters) => {
-    const { rows, numAffectedRows = 0n } = await db.executeQuery(CompiledQuery.raw(sql, [...parameters]))
-    return { rows, changes: Number(numAffectedRows) }
-  },
-): Store {
+/** Makes a store on a Kysely instance. */
+export function kyselyStore(db: Kysely<Tables>, engine: Engine, dialect: SqlDialect): Store {
   const compiled = new Map<StatementName, CompiledStatement>()
   const compile = (name: StatementName) => {
-    const known = compiled.get(name)
-    if (known) return known
-    const statement = compileStatement(db, name)
-    compiled.set(name, statement)
-    return statement
+    const known = compiled.get(name) ?? compileStatement(db, name)
+    compiled.set(name, known)
+    return known
   }
-  const execute: Execute = (name, values) => {
+  const execute: Execute = async (name, values) => {
     const statement = compile(name)
-    return run(statement.sql, bindValues(statement, values)) as ReturnType<typeof execute>
+    const query = CompiledQuery.raw(statement.sql, bindValues(statement, values))
+    const { rows, numAffectedRows = 0n } = await db.executeQuery(query)
+    return { rows: rows as never[], changes: Number(numAffectedRows) }
   }
   const steps = migrations(engine)
   return sqlStore(

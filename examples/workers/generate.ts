@@ -1,5 +1,5 @@
 /**
- * Compiles the SQL that D1 is given, ahead of time: `adapters/d1_sql.ts` from `adapters/statements.ts` and
+ * Compiles the SQL that SQLite and D1 are given, ahead of time: `adapters/d1_sql.ts` from `adapters/statements.ts` and
  * `adapters/migrations.ts`, and `migrations/*.sql` for `wrangler d1 migrations apply`, one file a step.
  *
  * @module
@@ -58,7 +58,7 @@ export async function generateD1(): Promise<Record<string, string>> {
   const steps = await compileSteps()
   const [table = ''] = await compile(createMigrationsTable)
   const files: Record<string, string> = {
-    'adapters/d1_sql.ts': `/** The SQL of D1. Made by "npm run generate": do not edit. @module */
+    'adapters/d1_sql.ts': `/** The SQL of SQLite and D1. Made by "npm run generate": do not edit. @module */
 
 import type { CompiledStatement } from './sql_run.ts'
 import type { StatementName } from './statements.ts'

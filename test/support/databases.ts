@@ -67,7 +67,7 @@ export async function sqliteDatabases(): Promise<Databases> {
         }
       }
       const tables = async () => names(await sql(TABLES))
-      return { open: () => sqlite(file), sql, tables, engine: 'sqlite', isAtomic: false }
+      return { open: () => sqlite(file), sql, tables, engine: 'sqlite', isAtomic: true }
     },
     remove: async () => rmSync(folder, { recursive: true }),
   }
