@@ -12,7 +12,7 @@ import { LoginError, parseServer, toLoginError } from './errors.ts'
 import { createApi } from './generated/client.ts'
 import type { PairgateApi } from './generated/contract.ts'
 import { collectDevice, type SignInOptions, signIn, startDevice } from './login.ts'
-import type { LoginToken, WaitOptions } from './poll.ts'
+import { HOLD, type LoginToken, type WaitOptions } from './poll.ts'
 import { type Access, createSession, type Session } from './session.ts'
 import {
   type Account,
@@ -46,7 +46,7 @@ export interface ClientOptions {
   readonly token?: string | null | undefined
   /** Origins beside the server's own that `fetch` may send the credential to; https as the server. Default: none. */
   readonly origins?: readonly string[] | undefined
-  /** Longest wait for an answer of pairgate, in milliseconds. Default 30000. */
+  /** Longest wait for an answer of pairgate, in milliseconds; 25 seconds more for a poll. Default 30000. */
   readonly timeout?: number | undefined
   /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch | undefined
@@ -311,7 +311,9 @@ export function createClient(options: ClientOptions): Client {
   const { clientId = 'pairgate-cli', timeout = 30_000, fetch = globalThis.fetch, now = Date.now } = options
   const { name = clientId.replace(/[^\w.-]/g, '-'), store = credentialStore({ name }) } = options
   const wire: WireOptions = { server, timeout, fetch }
-  const own: typeof fetch = async (input, init) => await checkAnswer(await send(wire, input, init))
+  const polling: WireOptions = { ...wire, timeout: timeout + HOLD * 1000 }
+  const own: typeof fetch = async (input, init) =>
+    await checkAnswer(await send(String(input).endsWith('.token') ? polling : wire, input, init))
   const apiWith = (token?: string) => createApi({ server, fetch: own, ...(token && { token }) })
   const given = givenToken(options, name)
   const session = createSession({ server, account: options.account, store, given, api: apiWith(), now })

@@ -10,7 +10,7 @@ import { openBrowser } from './browser.ts'
 import { LoginError, parseServer } from './errors.ts'
 import type { DeviceAuthorizationResponse, PairgateApi, PairStartResponse } from './generated/contract.ts'
 import { type Loopback, listenOnLoopback } from './loopback.ts'
-import { type CallOptions, call, type LoginToken, poll, type WaitOptions } from './poll.ts'
+import { call, type LoginToken, type Polled, pauseFor, poll, type WaitOptions } from './poll.ts'
 import { surroundings } from './surroundings.ts'
 import { chooseTransport, type Surroundings, type Transport } from './transport.ts'
 
@@ -127,7 +127,8 @@ export async function collectDevice(
   options: WaitOptions,
 ): Promise<LoginToken> {
   const { device_code } = start
-  const ask = (request: CallOptions) => api.device.token.mutate({ client_id, device_code }, request)
+  const ask: Polled['ask'] = (hold, request) =>
+    api.device.token.mutate({ client_id, device_code, ...hold }, request)
   return await poll({ ask, start }, options)
 }
 
@@ -174,7 +175,8 @@ async function byLink(target: LoginTarget, plan: Plan): Promise<LoginToken> {
   const { api, clientId } = target
   const { start, verifier } = await startPair(target, plan, {})
   show(pairPrompt(target, 'link', start, plan.browser), plan)
-  const ask = (request: CallOptions) => api.pair.token.mutate({ client_id: clientId, verifier }, request)
+  const ask: Polled['ask'] = (hold, request) =>
+    api.pair.token.mutate({ client_id: clientId, verifier, ...hold }, request)
   return await poll({ ask, start }, plan)
 }
 
@@ -198,9 +200,16 @@ async function byLoopback(target: LoginTarget, plan: Plan, open: OpenLoopback): 
     code = callback.code
     woken.abort()
   })
-  const ask = (request: CallOptions) =>
-    api.pair.token.mutate({ client_id: clientId, verifier, ...(code && { code }) }, request)
-  return await poll({ ask, start, woken: woken.signal }, plan)
+  const ask: Polled['ask'] = (hold, request) =>
+    api.pair.token.mutate({ client_id: clientId, verifier, ...(code ? { code } : hold) }, request)
+  try {
+    return await poll({ ask, start, woken: woken.signal }, plan)
+  } catch (error) {
+    // a poll that is held tells of Deny at once, and the browser is on its way: it would find nobody here
+    const isDenied = error instanceof LoginError && error.code === 'access_denied'
+    if (isDenied) await pauseFor(2_000, woken.signal, plan)
+    throw error
+  }
 }
 
 interface OpenLoopback {

@@ -72,39 +72,65 @@ export interface WaitOptions {
   readonly now?: (() => number) | undefined
 }
 
-/** A poll, and what can cut the pause before the next one short. */
+/** How long a poll asks to be held, in seconds: proxies cut a connection that is silent for 30, or for 60. */
+export const HOLD = 25
+
+/** What a poll asks for beside its answer: to be held for some seconds, until somebody decides. */
+export type Hold = { readonly wait?: number }
+
+/** A poll, and what can cut it or the pause before the next one short. */
 export interface Polled {
-  readonly ask: (options: CallOptions) => Promise<TokenOutcome>
+  readonly ask: (hold: Hold, options: CallOptions) => Promise<TokenOutcome>
   readonly start: { readonly expires_in: number; readonly interval: number }
   readonly woken?: AbortSignal | undefined
 }
 
-/** Waits for the next poll. An alarm ends the wait early, without being an error. */
-async function pauseFor(ms: number, woken: AbortSignal | undefined, options: WaitOptions): Promise<void> {
+/** The first of two signals. */
+const either = (one: AbortSignal | undefined, other: AbortSignal | undefined) =>
+  one && other ? AbortSignal.any([one, other]) : (one ?? other)
+
+/** Waits `ms` milliseconds. An alarm ends the wait early, without being an error. */
+export async function pauseFor(
+  ms: number,
+  woken: AbortSignal | undefined,
+  options: WaitOptions,
+): Promise<void> {
   const { signal, wait = sleep } = options
   if (woken?.aborted) return
-  const either = woken && signal ? AbortSignal.any([woken, signal]) : (woken ?? signal)
   try {
-    await wait(ms, either)
+    await wait(ms, either(woken, signal))
   } catch (error) {
     signal?.throwIfAborted()
     if (!woken?.aborted) throw error
   }
 }
 
-/** Polls until there is a decision: at once, then every `interval` seconds (RFC 8628 section 3.5). */
+/**
+ * What is left of the interval when the answer is there. A poll that was held for its time counted when it came; one
+ * that was not may have been long on its way.
+ */
+function restOf(interval: number, seconds: number): number {
+  return seconds < HOLD - 1 ? interval : Math.max(interval - seconds, 0)
+}
+
+/**
+ * Polls until there is a decision. Each poll asks to be held until then; once that is refused or cut, as by an older
+ * server or a proxy, they come every `interval` seconds (RFC 8628 section 3.5).
+ */
 export async function poll({ ask, start, woken }: Polled, options: WaitOptions): Promise<LoginToken> {
   const { onSlowDown, onRetry, signal, now = Date.now } = options
   const deadline = now() + start.expires_in * 1000
   let alarm = woken
   let interval = start.interval
+  let hold: Hold = { wait: HOLD }
   for (;;) {
+    const begun = now()
     let pause = interval
     let failure: LoginError | undefined
     // an alarm that went off is heard once: after it the pace is the usual one
     if (alarm?.aborted) alarm = undefined
     try {
-      const answer = checkOutcome(await call(ask, signal))
+      const answer = checkOutcome(await call((request) => ask(hold, request), either(alarm, signal)))
       if (answer.status === 'issued') {
         const { status: _, ...token } = answer
         return token
@@ -113,7 +139,13 @@ export async function poll({ ask, start, woken }: Polled, options: WaitOptions):
         throw ending(answer.status)
       pause = interval = checkInterval(answer.interval)
       if (answer.status === 'slow_down') onSlowDown?.(interval)
+      else pause = restOf(interval, (now() - begun) / 1000)
     } catch (error) {
+      if (alarm?.aborted) continue
+      const isRefused = hold.wait !== undefined && error instanceof LoginError && error.code === 'refused'
+      hold = {}
+      // it may be the wait that is refused, by a server that knows none
+      if (isRefused) continue
       // once started, the server is known: an HTML page is then some proxy's apology
       if (!isPassing(error)) throw error
       failure = error
