@@ -22,7 +22,8 @@ let close: () => Promise<void>
 beforeAll(async () => {
   const port = await findFreePort()
   server = `http://127.0.0.1:${port}/auth`
-  gate = createTestGate({ baseUrl: server })
+  // one that holds no polls: they come at a pace
+  gate = createTestGate({ baseUrl: server, limits: { heldPerAddress: 0 } })
   ;({ close } = await serve(gate.gate, { hostname: '127.0.0.1', port }))
 })
 afterAll(async () => {

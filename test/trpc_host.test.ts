@@ -37,17 +37,21 @@ afterEach(() => {
 })
 afterAll(() => h.close())
 
-/** How a login is told what to do: somebody allows it at the first wait, and the server's clock is what waits. */
+/** How a login is told what to do: somebody allows it, and the server's clock is what waits. */
 async function allowedBy(name: string) {
   const person = await h.person(name)
+  const decided: Promise<Response>[] = []
   const prompts: LoginPrompt[] = []
   return {
     prompts,
-    onPrompt: (prompt: LoginPrompt) => void prompts.push(prompt),
+    onPrompt(prompt: LoginPrompt) {
+      prompts.push(prompt)
+      const { pathname, search } = new URL(prompt.url)
+      decided.push(person.decide(pathname + search, 'allow'))
+    },
     async wait(ms: number) {
       h.t.advance(ms / 1000)
-      const { url } = prompts[0]!
-      expect((await person.decide(new URL(url).pathname + new URL(url).search, 'allow')).status).toBe(200)
+      await Promise.all(decided)
     },
   }
 }
@@ -194,20 +198,25 @@ describe('Express, which has no Request', () => {
     const { test, origin, connect, person } = await startExpress()
     await person.post('/auth/sign-in/dev', { username: 'alice' })
     const { cli } = connect()
-    let link = ''
+    let decided: Promise<Response> | undefined
+    const allow = async (link: string) => {
+      const page = await (await person.get(link)).text()
+      expect(page).toContain('127.0.0.1')
+      return await person.submit(page, { decision: 'allow' })
+    }
     const token = await loginWithDevice(
       { server: `${origin}/auth`, clientId: 'pairgate-cli', api: cli },
       {
         onPrompt: ({ url }) => {
-          link = new URL(url).pathname + new URL(url).search
+          decided = allow(new URL(url).pathname + new URL(url).search)
         },
         async wait(ms) {
           test.advance(ms / 1000)
-          expect(await (await person.get(link)).text()).toContain('127.0.0.1')
-          await person.decide(link, 'allow')
+          await decided
         },
       },
     )
+    expect((await decided)?.status).toBe(200)
     const mine = connect({ authorization: `Bearer ${token.access_token}` })
     expect(await mine.cli.session.whoami.query()).toMatchObject({ subject: 'alice' })
     expect(test.rows('SELECT remote_address FROM grants')).toEqual([{ remote_address: '127.0.0.1' }])

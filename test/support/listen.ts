@@ -12,6 +12,8 @@ export interface LiveGate extends TestGate {
   readonly base: string
   /** Where it listens; differs from the base URL's when that was replaced. */
   readonly port: number
+  /** Told of each request that comes by the socket; its signal tells when the connection is cut. */
+  onRequest: (request: Request) => void
   close(): Promise<void>
 }
 
@@ -27,18 +29,21 @@ export async function listenGate(
   mount = '',
   host: '127.0.0.1' | 'localhost' = '127.0.0.1',
 ): Promise<LiveGate> {
-  let test: TestGate | undefined
+  let live: LiveGate | undefined
   const gate: Pick<Pairgate, 'fetch'> = {
-    fetch: async (request, info) =>
-      (await test?.gate.fetch(request, info)) ?? new Response(null, { status: 503 }),
+    async fetch(request, info) {
+      live?.onRequest(request)
+      return (await live?.gate.fetch(request, info)) ?? new Response(null, { status: 503 })
+    },
   }
   const server = await serve(gate as Pairgate, { hostname: '127.0.0.1', port: 0 })
   const base = `http://${host}:${server.port}${mount}`
-  test = createTestGate({ baseUrl: base, ...(await options(base)) })
+  const test = createTestGate({ baseUrl: base, ...(await options(base)) })
   const { fetch } = test
   const post: TestGate['post'] = (path, form, address) =>
     fetch(mount + path, { method: 'POST', body: new URLSearchParams(form) }, address)
-  return { ...test, post, base, port: server.port, close: server.close }
+  live = { ...test, post, base, port: server.port, onRequest: () => {}, close: server.close }
+  return live
 }
 
 /** A web site of somebody else's. */
