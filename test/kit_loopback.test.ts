@@ -58,8 +58,8 @@ describe.skipIf(!browser)('PC-11 a real browser', () => {
     },
   )
 
-  test('brings a Deny back at once', async () => {
-    const next = programs.login('node', gate.base, 'loopback')
+  test.each(RUNTIMES)('brings a Deny back to a program on %s at once', async (runtime) => {
+    const next = programs.login(runtime, gate.base, 'loopback')
     const { prompt } = await next()
     const page = await person('alice')
     await page.goto(prompt?.url ?? '')

@@ -274,16 +274,16 @@ describe('the example', () => {
     const person = createBrowser(send, origin)
     await person.post('/auth/sign-in/dev', { username: 'alice' })
     const client = { server: `${origin}/auth`, clientId: 'mytool', api: connect().cli }
-    const login = async (scope?: string) => {
-      let link = ''
-      return await loginWithDevice(client, {
-        scope,
-        onPrompt: ({ url }) => {
-          link = url
+    const allowed = (fields: Record<string, string> = {}) => {
+      let decided: Promise<Response> | undefined
+      return {
+        onPrompt: ({ url }: LoginPrompt) => {
+          decided = person.decide(url, 'allow', fields)
         },
-        wait: async () => void (await person.decide(link, 'allow')),
-      })
+        wait: async () => void (await decided),
+      }
     }
+    const login = async (scope?: string) => await loginWithDevice(client, { scope, ...allowed() })
     const token = await login('read')
     const projects = await connect(token.access_token).projects.query()
     expect(projects).toEqual([{ owner: 'alice', since: new Date(0) }])
@@ -296,16 +296,7 @@ describe('the example', () => {
     const api = createTRPCClient<typeof import('../examples/trpc.ts').appRouter>({
       links: [httpBatchLink({ url: `${origin}/api`, transformer: superjson, fetch: kit.fetch })],
     })
-    let link = ''
-    await kit.login({
-      via: 'device',
-      browser: false,
-      scope: 'read',
-      onPrompt: ({ url }) => {
-        link = url
-      },
-      wait: async () => void (await person.decide(link, 'allow', { 'scope:read': '1' })),
-    })
+    await kit.login({ via: 'device', browser: false, scope: 'read', ...allowed({ 'scope:read': '1' }) })
     expect(await api.projects.query()).toEqual([{ owner: 'alice', since: new Date(0) }])
   })
 
