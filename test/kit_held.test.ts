@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, type TestContext, test } from 'vitest'
 import { sqlite } from '../adapters/sqlite.ts'
 import type { LoginError, LoginPrompt, SignInOptions } from '../clients/mod.ts'
 import { createBrowser, createTestGate, pollDevice, type TestBrowser } from './support/gate.ts'
@@ -93,6 +93,25 @@ function startLogin(
   return { login, inputs, noted, prompt: shown.promise }
 }
 
+/** Puts HAProxy before a port. */
+async function haproxy(context: TestContext, ...lines: string[]): Promise<(port: number) => Promise<number>> {
+  const found = await lookForProxy('haproxy')
+  demand(context, 'reason' in found ? found.reason : null)
+  const folder = mkdtempSync(join(tmpdir(), 'pairgate-held-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  return async (target) => {
+    const [port = 0] = await findFreePorts(1)
+    const defaults = ['mode http', 'timeout connect 2s', 'timeout client 60s', 'timeout server 60s', ...lines]
+    const listen = [`bind 127.0.0.1:${port}`, `server pairgate 127.0.0.1:${target}`]
+    const config = ['defaults', ...defaults, 'listen gateway', ...listen].map((line) => `${line}\n`).join('')
+    const file = join(folder, 'haproxy.cfg')
+    writeFileSync(file, config)
+    const proxy = await startHaproxy(file, {}, port)
+    onTestFinished(() => proxy.stop())
+    return port
+  }
+}
+
 const pathOf = ({ url }: LoginPrompt) => url.slice(new URL(url).origin.length)
 const waitsOf = (inputs: readonly Input[]) => inputs.map(({ wait }) => wait)
 const replays = ({ gate }: World) => gate.rows("SELECT id FROM events WHERE type = 'replayed'")
@@ -137,6 +156,17 @@ describe.each(['device', 'link'] as const)('%s', (via) => {
     const { body } = await pollDevice(world.gate, inputs[0]?.device_code ?? '')
     expect(body).toMatchObject({ error: 'authorization_pending', interval: 60 })
   })
+})
+
+test('whoever gives up behind HAProxy lets go of it at the server, with option abortonclose', async (context) => {
+  const world = await startWorld(await haproxy(context, 'option abortonclose'))
+  const ended = new AbortController()
+  const polled = world.nextPoll()
+  const { login } = startLogin(world, { via: 'device', signal: ended.signal })
+  const { isCut } = await polled
+  ended.abort()
+  await expect(login).rejects.toThrow(ended.signal.reason)
+  await isCut
 })
 
 describe.each(RUNTIMES)('a program on %s', (runtime) => {
@@ -237,20 +267,7 @@ describe('cut on the way, polls come at the pace of RFC 8628, and the login goes
   }
 
   test('a proxy whose patience is short', async (context) => {
-    const found = await lookForProxy('haproxy')
-    demand(context, 'reason' in found ? found.reason : null)
-    const folder = mkdtempSync(join(tmpdir(), 'pairgate-held-'))
-    onTestFinished(() => rmSync(folder, { recursive: true }))
-    const world = await startWorld(async (target) => {
-      const [port = 0] = await findFreePorts(1)
-      const config = join(folder, 'haproxy.cfg')
-      const timeouts = 'timeout connect 2s\n  timeout client 60s\n  timeout server 2s'
-      const listen = `bind 127.0.0.1:${port}\n  server pairgate 127.0.0.1:${target}`
-      writeFileSync(config, `defaults\n  mode http\n  ${timeouts}\nlisten gateway\n  ${listen}\n`)
-      const proxy = await startHaproxy(config, {}, port)
-      onTestFinished(() => proxy.stop())
-      return port
-    })
+    const world = await startWorld(await haproxy(context, 'timeout server 2s'))
     expect(await signInCut(world, async () => {})).toEqual(['failed: busy', 'pause: 60'])
   })
 
