@@ -123,8 +123,7 @@ function answerJson(response: ServerResponse, status: number, body: object): voi
 }
 
 function answerProxy(response: ServerResponse, user: Record<string, unknown> | undefined): void {
-  if (user)
-    response.writeHead(200, { 'X-User': String(user.user_id), 'X-Name': String(user.name) }).end()
+  if (user) response.writeHead(200, { 'X-User': String(user.user_id), 'X-Name': String(user.name) }).end()
   else response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end()
 }
 

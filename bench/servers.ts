@@ -46,7 +46,9 @@ function family(pid: number): number[] {
 export function cpuOf(pid: number): number {
   const ticks = family(pid).map((one) => {
     // the name of the program may have blanks
-    const fields = read(one, 'stat').replace(/^.*\) /s, '').split(' ')
+    const fields = read(one, 'stat')
+      .replace(/^.*\) /s, '')
+      .split(' ')
     return Number(fields[11]) + Number(fields[12])
   })
   return ticks.reduce((sum, one) => sum + one, 0) * TICK
@@ -80,7 +82,9 @@ export async function startServer(
   const { command, env } = await make(port, guarded.folder)
   const quiet = ['sh', '-c', `cd '${pathOf('..')}' && exec "$@" >/dev/null`, 'sh', ...command]
   guarded.start(quiet, { ...plainEnvironment(), ...env })
-  await guarded.until(() => accepts(port)).catch((error) => guarded.remove().then(() => Promise.reject(error)))
+  await guarded
+    .until(() => accepts(port))
+    .catch((error) => guarded.remove().then(() => Promise.reject(error)))
   return {
     port,
     folder: guarded.folder,

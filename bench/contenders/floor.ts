@@ -50,7 +50,9 @@ export const floor: Contender = {
       },
       async forward(send, token) {
         const answer = await send(wire.get('/authz', { Authorization: `Bearer ${token ?? 'x'.repeat(43)}` }))
-        const isRight = token ? /\r\nX-Name: /.test(answer.head) && answer.status === 200 : answer.status === 401
+        const isRight = token
+          ? /\r\nX-Name: /.test(answer.head) && answer.status === 200
+          : answer.status === 401
         check(isRight, 'forward', answer)
       },
       async introspect(send, token) {

@@ -87,8 +87,12 @@ function createMoves(wire: Wire, origin: string): Moves {
       return String(readJson('collect', answer).access_token)
     },
     async forward(send, token) {
-      const answer = await send(wire.get('/authz/forward', { Authorization: `Bearer ${token ?? unknownToken}` }))
-      const isRight = token ? /\r\nx-pairgate-/i.test(answer.head) && answer.status === 200 : answer.status === 401
+      const answer = await send(
+        wire.get('/authz/forward', { Authorization: `Bearer ${token ?? unknownToken}` }),
+      )
+      const isRight = token
+        ? /\r\nx-pairgate-/i.test(answer.head) && answer.status === 200
+        : answer.status === 401
       check(isRight, 'forward', answer)
     },
     async introspect(send, token) {

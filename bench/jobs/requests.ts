@@ -34,7 +34,11 @@ const TOKENS = 300
 const IMPATIENT = { grants: 1_000, polls: 8 }
 
 /** Signs people in. */
-export async function signPeopleIn({ server, moves, people }: Omit<Running, 'people'> & { people: string[] }) {
+export async function signPeopleIn({
+  server,
+  moves,
+  people,
+}: Omit<Running, 'people'> & { people: string[] }) {
   await drive(
     server.port,
     async (send, i) => void people.push(await moves.signIn(send, `person ${i} of the bench`)),
