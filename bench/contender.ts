@@ -13,7 +13,9 @@ export interface Grant {
  * How a server is asked. Each checks the answer, and rejects when it is not what it must be. What a server has no words
  * for is missing.
  */
-export interface Moves {
+export type Moves = Partial<AllMoves>
+
+interface AllMoves {
   /** Signs a person in, in a browser of theirs; resolves to its cookies. */
   signIn(send: Send, name: string): Promise<string>
   /** Device authorization. */
@@ -21,17 +23,17 @@ export interface Moves {
   /** A poll that is answered `authorization_pending`. */
   pollPending(send: Send, grant: Grant): Promise<void>
   /** The same through tRPC. */
-  pollPendingTrpc?(send: Send, grant: Grant): Promise<void>
+  pollPendingTrpc(send: Send, grant: Grant): Promise<void>
   /** A poll that is answered `slow_down`. */
-  pollSlowDown?(send: Send, grant: Grant): Promise<void>
+  pollSlowDown(send: Send, grant: Grant): Promise<void>
   /** The person allows the login, with as few requests as the server takes. */
   approve(send: Send, cookies: string, grant: Grant): Promise<void>
   /** The poll that brings the credential. Null: not yet. `wait`: seconds that the server may hold it, if it can. */
   collect(send: Send, grant: Grant, wait?: number): Promise<string | null>
   /** Asks as a reverse proxy does whether a request with a credential may go on, and who it is. */
-  forward?(send: Send, token: string | null): Promise<void>
+  forward(send: Send, token: string | null): Promise<void>
   /** Token introspection (RFC 7662). Null asks about a token that nobody has. */
-  introspect?(send: Send, token: string | null): Promise<void>
+  introspect(send: Send, token: string | null): Promise<void>
 }
 
 /** A contender whose server runs. */
@@ -39,8 +41,8 @@ export interface Running {
   readonly name: string
   readonly server: Server
   readonly moves: Moves
-  /** Cookies of people who are signed in. */
-  readonly people: readonly string[]
+  /** Cookies of people who are signed in, and do nothing at the moment. */
+  readonly people: string[]
   /** Logins that wait, none of which has been polled yet. Those of the last round. */
   grants: Grant[]
   /** Credentials that were collected. */

@@ -5,15 +5,15 @@
  * @module
  */
 
-import type { Running } from '../contender.ts'
-import { createConnection, drive, type Unit } from '../driver.ts'
+import type { Grant, Running } from '../contender.ts'
+import { createConnection, drive, type Send, type Unit } from '../driver.ts'
 
 /** A job that every contender does which can. */
 export interface RequestJob {
   readonly id: string
   readonly name: string
   /**
-   * Makes ready for one window.
+   * Makes ready for a window, or for what is left of it when all was done before its end.
    *
    * @returns What is done over and over, at most `count` times; null when this contender cannot.
    */
@@ -30,126 +30,115 @@ export interface Work {
 const PEOPLE = 100
 /** Credentials that are looked up in turns. */
 const TOKENS = 300
+/** Least number of grants that a window polls. */
+const GRANTS = 1_000
 /** Grants that are polled too fast, in turns; and how often each is, so that the interval is still raised each time. */
-const IMPATIENT = { grants: 1_000, polls: 8 }
+const IMPATIENT = { grants: 250, polls: 9 }
 
-/** Signs people in. */
-export async function signPeopleIn({
-  server,
-  moves,
-  people,
-}: Omit<Running, 'people'> & { people: string[] }) {
-  await drive(
-    server.port,
-    async (send, i) => void people.push(await moves.signIn(send, `person ${i} of the bench`)),
-    { count: PEOPLE, connections: 8 },
-  )
+/** A login that nobody has started. */
+const NOBODY: Grant = { deviceCode: 'x'.repeat(43), userCode: '' }
+
+/** Signs people in, where there are any. */
+export async function signPeopleIn({ server, moves, people }: Running): Promise<void> {
+  const { signIn } = moves
+  const unit: Unit = async (send, i) =>
+    void people.push((await signIn?.(send, `person ${i} of the bench`)) ?? '')
+  if (signIn) await drive(server.port, unit, { count: PEOPLE, connections: 8 })
 }
 
-const personOf = ({ people }: Running, i: number) => people[i % people.length] ?? ''
-
-/** A whole login: the CLI asks, the person allows, the CLI collects. */
-async function login(running: Running, ...[send, i]: Parameters<Unit>): Promise<string> {
-  const { moves } = running
-  const grant = await moves.authorize(send)
-  await moves.approve(send, personOf(running, i), grant)
-  const token = await moves.collect(send, grant)
-  if (token === null) throw new Error('An allowed login was not collected')
-  return token
+/** Makes a whole login: the CLI asks, a person who does nothing else allows, the CLI collects. Null where it cannot. */
+export function createLogin({ moves, people }: Running): ((send: Send) => Promise<string>) | null {
+  const { authorize, approve, collect } = moves
+  if (!authorize || !approve || !collect) return null
+  return async (send) => {
+    const grant = await authorize(send)
+    const person = people.shift()
+    if (person === undefined) throw new Error('There are fewer people than connections')
+    await approve(send, person, grant)
+    people.push(person)
+    const token = await collect(send, grant)
+    if (token === null) throw new Error('An allowed login was not collected')
+    return token
+  }
 }
 
-/** Makes sure that there are grants that nobody has polled. */
-async function needGrants({ server, moves, grants }: Running, count: number): Promise<void> {
-  const missing = count - grants.length
-  await drive(server.port, async (send) => void grants.push(await moves.authorize(send)), { count: missing })
+/** Takes logins that wait and that nobody has polled: those of the round that job A has made, or new ones. */
+async function takeGrants({ server, moves, grants }: Running, count: number): Promise<Grant[]> {
+  const { authorize } = moves
+  const unit: Unit = async (send) => {
+    if (authorize) grants.push(await authorize(send))
+  }
+  if (authorize) await drive(server.port, unit, { count: count - grants.length })
+  return grants.splice(0, Math.max(count, grants.length >> 1))
 }
 
 async function needTokens(running: Running): Promise<void> {
   const { server, tokens } = running
-  const count = TOKENS - tokens.length
-  await drive(server.port, async (...args) => void tokens.push(await login(running, ...args)), { count })
+  const login = createLogin(running)
+  const unit: Unit = async (send) => {
+    if (login) tokens.push(await login(send))
+  }
+  if (login) await drive(server.port, unit, { count: TOKENS - tokens.length })
 }
 
 const authorize: RequestJob = {
   id: 'A',
   name: 'device authorization',
-  prepare(running) {
-    const grants: Running['grants'] = []
-    running.grants = grants
-    return { unit: async (send) => void grants.push(await running.moves.authorize(send)) }
+  prepare({ moves: { authorize }, grants }) {
+    if (!authorize) return null
+    grants.length = 0
+    return { unit: async (send) => void grants.push(await authorize(send)) }
   },
 }
 
 /** Each grant is polled once only, so that no pace is broken. The two doors share those of the round. */
-const pollPending: RequestJob = {
-  id: 'B',
-  name: 'poll, pending, form door',
-  async prepare(running) {
-    await needGrants(running, 2 * IMPATIENT.grants)
-    const own = running.grants.splice(0, running.grants.length / 2)
-    return {
-      count: own.length,
-      unit: async (send, i) => {
-        const grant = own[i]
-        if (grant) await running.moves.pollPending(send, grant)
-      },
-    }
-  },
-}
-
-const pollPendingTrpc: RequestJob = {
-  id: 'B',
-  name: 'poll, pending, tRPC door',
-  async prepare(running) {
-    const { pollPendingTrpc: poll } = running.moves
-    if (!poll) return null
-    await needGrants(running, IMPATIENT.grants)
-    const own = running.grants.splice(0)
-    return {
-      count: own.length,
-      unit: async (send, i) => {
-        const grant = own[i]
-        if (grant) await poll(send, grant)
-      },
-    }
-  },
+function pollPending(name: string, move: 'pollPending' | 'pollPendingTrpc'): RequestJob {
+  return {
+    id: 'B',
+    name,
+    async prepare(running) {
+      const poll = running.moves[move]
+      if (!poll) return null
+      const own = await takeGrants(running, GRANTS)
+      // who knows no logins takes any poll
+      if (own.length === 0) return { unit: (send) => poll(send, NOBODY) }
+      return { count: own.length, unit: (send, i) => poll(send, own[i] ?? NOBODY) }
+    },
+  }
 }
 
 const pollSlowDown: RequestJob = {
   id: 'B',
   name: 'poll, slow_down',
-  async prepare(running) {
-    const { pollSlowDown: poll, pollPending: first, authorize: ask } = running.moves
-    if (!poll) return null
-    const own: Running['grants'] = []
-    await drive(
-      running.server.port,
-      async (send) => {
-        const grant = await ask(send)
-        await first(send, grant)
-        own.push(grant)
-      },
-      { count: IMPATIENT.grants },
-    )
-    return {
-      count: IMPATIENT.grants * IMPATIENT.polls,
-      unit: async (send, i) => {
-        const grant = own[i % own.length]
-        if (grant) await poll(send, grant)
-      },
+  async prepare({ server: { port }, moves: { authorize, pollPending: first, pollSlowDown: poll } }) {
+    if (!authorize || !first || !poll) return null
+    const own: Grant[] = []
+    const each = (work: typeof poll): Unit => {
+      return (send, i) => work(send, own[i % own.length] ?? NOBODY)
     }
+    const { grants: count, polls } = IMPATIENT
+    await drive(port, async (send) => void own.push(await authorize(send)), { count })
+    await drive(port, each(first), { count })
+    // the interval is ten seconds afterwards: nobody comes that late
+    await drive(port, each(poll), { count })
+    return { count: count * polls, unit: each(poll) }
   },
 }
 
 const wholeLogin: RequestJob = {
   id: 'C',
   name: 'whole login',
-  prepare: (running) => ({
-    unit: async (...args) => {
-      const token = await login(running, ...args)
-      if (running.tokens.length < TOKENS) running.tokens.push(token)
-    },
-  }),
+  prepare(running) {
+    const { tokens } = running
+    const login = createLogin(running)
+    if (!login) return null
+    return {
+      unit: async (send) => {
+        const token = await login(send)
+        if (tokens.length < TOKENS) tokens.push(token)
+      },
+    }
+  },
 }
 
 /** Asks about credentials in turns. */
@@ -170,8 +159,8 @@ function lookUp(name: string, move: 'forward' | 'introspect', isKnown: boolean):
 /** The jobs, in the order in which they are done. */
 export const REQUEST_JOBS: readonly RequestJob[] = [
   authorize,
-  pollPending,
-  pollPendingTrpc,
+  pollPending('poll, pending, form door', 'pollPending'),
+  pollPending('poll, pending, tRPC door', 'pollPendingTrpc'),
   pollSlowDown,
   wholeLogin,
   lookUp('verify, forward-auth', 'forward', true),
@@ -180,7 +169,7 @@ export const REQUEST_JOBS: readonly RequestJob[] = [
 ]
 
 /** Does something once over a connection of its own. */
-export async function once<T>(port: number, work: (send: Parameters<Unit>[0]) => Promise<T>): Promise<T> {
+export async function once<T>(port: number, work: (send: Send) => Promise<T>): Promise<T> {
   const { send, close } = createConnection(port)
   try {
     return await work(send)
