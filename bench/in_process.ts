@@ -58,6 +58,8 @@ async function work({ tokens, isKnown, verify }: InProcessJob, seconds: number):
 const OPEN: Readonly<Record<string, (folder: string) => Promise<InProcessJobs>>> = {
   pairgate: async (folder) => (await import('./in_process/pairgate.ts')).open(folder),
   floor: async (folder) => (await import('./in_process/floor.ts')).open(folder),
+  'better-auth': async (folder) => (await import('./in_process/better_auth.ts')).open(folder),
+  'oidc-provider': async (folder) => (await import('./in_process/oidc_provider.ts')).open(folder),
 }
 
 if (import.meta.main) {

@@ -22,7 +22,11 @@ interface OidcSession {
 
 /** The part of it that is used here. */
 export interface OidcProvider {
-  readonly AccessToken: { find(token: string): Promise<{ readonly isValid: boolean } | undefined> }
+  readonly AccessToken: {
+    new (of: object): { readonly isValid: boolean; save(): Promise<string> }
+    find(token: string): Promise<{ readonly isValid: boolean } | undefined>
+  }
+  readonly Client: { find(id: string): Promise<object | undefined> }
   readonly Grant: {
     new (of: { clientId: string; accountId: string }): OidcGrant
     find(id: string): Promise<OidcGrant | undefined>
