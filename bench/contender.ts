@@ -54,6 +54,8 @@ export interface Contender {
   readonly name: string
   /** Starts its server. */
   start(): Promise<Server>
+  /** Its SQLite file, in the server's folder, and the table that logins are in. */
+  readonly stored?: { readonly file: string; readonly table: string }
   moves(wire: Wire): Moves
 }
 

@@ -7,6 +7,7 @@
  */
 
 import process from 'node:process'
+import type { JOB } from './figures.ts'
 
 /** Finds out who made a request; true when it was somebody. */
 export type Verify = (request: Request) => Promise<boolean> | boolean
@@ -20,8 +21,11 @@ export interface InProcessJob {
   readonly verify: Verify
 }
 
+/** The jobs that are done in process. */
+export type InProcessName = (typeof JOB)['key' | 'session' | 'malformed' | 'unknown']
+
 /** What there is to do, by name. */
-export type InProcessJobs = Readonly<Record<string, InProcessJob>>
+export type InProcessJobs = Readonly<Partial<Record<InProcessName, InProcessJob>>>
 
 /** What is said to the parent. */
 export interface InProcessFigure {
@@ -66,7 +70,7 @@ if (import.meta.main) {
   const [name = '', folder = ''] = process.argv.slice(2)
   const jobs = await OPEN[name]?.(folder)
   if (!jobs) throw new Error(`There is no contender ${name}`)
-  process.on('message', ({ job, seconds }: { job: string; seconds: number }) => {
+  process.on('message', ({ job, seconds }: { job: InProcessName; seconds: number }) => {
     const found = jobs[job]
     if (found) work(found, seconds).then((figure) => process.send?.(figure))
   })

@@ -63,23 +63,22 @@ async function measure(job: RequestJob, running: Running, seconds: number): Prom
 /**
  * Measures the jobs over HTTP.
  *
- * @param only Ids of the jobs to do.
+ * @param plan.only Letters of the jobs to do.
  * @param tell Says how far it is.
  * @returns The medians of all rounds.
  */
 export async function measureRequests(
   all: readonly Running[],
-  only: ReadonlySet<string>,
-  { rounds, seconds, warmUp }: Effort,
+  { only, rounds, seconds, warmUp }: Effort & { readonly only: ReadonlySet<string> },
   tell: (text: string) => void,
 ): Promise<Figures> {
-  const jobs = REQUEST_JOBS.filter(({ id }) => only.has(id))
+  const jobs = REQUEST_JOBS.filter(({ name }) => only.has(name.charAt(0)))
   const { add, medians } = createCollector()
   for (let round = 0; round <= rounds; round++) {
     // not always the same one first
     const turns = all.map((_, i) => all[(i + round) % all.length] as Running)
     for (const job of jobs) {
-      const what = `${job.id} ${job.name}`
+      const what = job.name
       tell(`${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${what}`)
       for (const running of turns) {
         const figure = await blame(running, what, () => measure(job, running, round === 0 ? warmUp : seconds))

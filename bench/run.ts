@@ -1,40 +1,98 @@
 /**
- * Measures pairgate beside others, prints tables and writes them into `bench/results.md`.
+ * Measures pairgate beside a hand-written floor, better-auth, oidc-provider and tRPC itself, on every runtime and database
+ * that this machine has. Prints tables, and writes them into `bench/results.md`.
  *
- * `npm run bench` takes half an hour, `npm run bench -- --quick` two minutes; `--only A,D` does these jobs and writes
- * nothing.
+ * `npm run bench` does all of it; `npm run bench -- --quick` is a first impression, in two minutes and with the greatest
+ * noise; `--only A,D` does these jobs. The last two print only.
+ *
+ * - A device authorization; B polls, each answered `authorization_pending` or `slow_down`; C whole logins: all over HTTP.
+ * - D credentials verified, over HTTP and in process; E from the person's click until the CLI has its credential.
+ * - F memory with logins that wait and with polls that are held, bytes in the database, cold starts.
+ * - R jobs A to E again, on other runtimes and databases.
+ *
+ * CPU time is that of the server's process from `/proc`, with all that it has started; a database server is not counted.
  *
  * @module
  */
 
+import { execFileSync } from 'node:child_process'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { betterAuth } from './contenders/better_auth.ts'
-import { floor } from './contenders/floor.ts'
-import { oidcProvider } from './contenders/oidc_provider.ts'
-import { pairgate } from './contenders/pairgate.ts'
-import { trpcHello } from './contenders/trpc_hello.ts'
-import type { Effort } from './figures.ts'
-import { measureVerification } from './jobs/verify.ts'
-import { measureRequests, startAll, stopAll } from './measure.ts'
-import { cpuTable, rateTable } from './table.ts'
+import type { Figures } from './figures.ts'
+import type { Results } from './goals.ts'
+import * as phases from './phases.ts'
+import * as report from './report.ts'
+import { writeSection } from './results.ts'
+import { NODE, pathOf } from './servers.ts'
 
-const FULL: Effort = { rounds: 3, seconds: 3, warmUp: 2 }
-const QUICK: Effort = { rounds: 1, seconds: 0.8, warmUp: 0.6 }
+const JOBS = ['A', 'B', 'C', 'D', 'E', 'F', 'R']
+const FULL = {
+  rounds: 3,
+  seconds: 3,
+  warmUp: 2,
+  logins: 200,
+  pendingCodes: 100_000,
+  heldPolls: 10_000,
+  repeats: 3,
+}
+const QUICK = {
+  rounds: 1,
+  seconds: 0.6,
+  warmUp: 0.4,
+  logins: 40,
+  pendingCodes: 3_000,
+  heldPolls: 1_000,
+  repeats: 1,
+}
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } })
-const effort = values.quick ? QUICK : FULL
-const only = new Set((values.only ?? 'A,B,C,D').toUpperCase().split(','))
-const tell = (text: string) => process.stderr.write(`\r\x1b[K${text}`)
+const isQuick = values.quick === true
+const only = new Set(values.only?.toUpperCase().split(',') ?? JOBS)
+const unknown = [...only].find((job) => !JOBS.includes(job))
+if (unknown) throw new Error(`--only takes ${JOBS.join(', ')}; got "${unknown}"`)
+const plan: phases.Plan = { ...(isQuick ? QUICK : FULL), only }
+const began = performance.now()
 
-const all = await startAll([pairgate('pairgate'), floor, betterAuth, oidcProvider, trpcHello])
-try {
-  const names = all.map(({ name }) => name)
-  const figures = await measureRequests(all, only, effort, tell)
-  const inProcess = only.has('D') ? await measureVerification(['pairgate', 'floor'], effort, tell) : new Map()
-  tell('')
-  console.log(cpuTable(new Map([...figures, ...inProcess]), names, 'pairgate', 'floor'))
-  console.log(rateTable(new Map([...figures, ...inProcess]), names))
-} finally {
-  await stopAll(all)
+const elapsed = () => Math.round((performance.now() - began) / 1000)
+
+/** Says how far it is: on a terminal in one line. */
+const tell: phases.Tell = (text) => {
+  const line = text && `${elapsed()} s: ${text}`
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
+  else if (line) process.stderr.write(`${line}\n`)
 }
+
+const merge = (...all: Figures[]): Figures => new Map(all.flatMap((one) => [...one]))
+
+async function measureAll(): Promise<Results> {
+  const isNode = ['A', 'B', 'C', 'D', 'E'].some((job) => only.has(job))
+  const node = isNode ? await phases.measureNode(plan, tell) : null
+  const inProcess = await phases.measureInProcess(plan, tell)
+  const memory = only.has('F') ? await phases.measureMemory(plan, tell) : null
+  return {
+    figures: merge(node?.figures ?? new Map(), inProcess),
+    held: node?.held ?? new Map(),
+    ordinary: node?.ordinary ?? new Map(),
+    pending: memory?.pending ?? new Map(),
+    pendingCodes: plan.pendingCodes,
+    heldMemory: memory?.heldMemory ?? new Map(),
+    coldStart: only.has('F') ? await phases.measureColdStarts(plan, tell) : new Map(),
+  }
+}
+
+process.chdir(pathOf('..'))
+// what people install is what is measured
+execFileSync(process.execPath, [...NODE.slice(1), 'tools/build.ts'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+})
+const results = await measureAll()
+const all = plan.only.size > 1 ? plan.only : new Set(JOBS)
+const elsewhere = only.has('R') ? await phases.measureElsewhere({ ...plan, only: all }, tell) : null
+tell('')
+
+const about = report.describeRun(`npm run bench${isQuick ? ' -- --quick' : ''}`, plan)
+const sections = report.writeUp(results, elsewhere)
+console.log(`${about}\n`)
+for (const [title, text] of sections) console.log(`## ${title}\n\n${text}\n`)
+if (!isQuick && !values.only) for (const [title, text] of sections) writeSection(title, `${about}\n\n${text}`)
+console.log(`It took ${elapsed()} s.`)

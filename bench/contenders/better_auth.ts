@@ -1,8 +1,9 @@
 /** better-auth, whose device codes end in a session. @module */
 
 import { join } from 'node:path'
+import process from 'node:process'
 import { type Contender, check, readCookies, readError, readJson } from '../contender.ts'
-import { NODE, pathOf, startServer } from '../servers.ts'
+import { pathOf, startServer } from '../servers.ts'
 
 const CLIENT = { client_id: 'bench' }
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -11,11 +12,12 @@ let port = 0
 /** better-auth as a server. It has no introspection: its session endpoint stands for what a proxy would ask. */
 export const betterAuth: Contender = {
   name: 'better-auth',
+  stored: { file: 'better-auth.db', table: 'deviceCode' },
   start: () =>
     startServer('better-auth', (free, folder) => {
       port = free
       return {
-        command: [...NODE, pathOf('contenders/better_auth_server.ts')],
+        command: [process.execPath, pathOf('contenders/better_auth_server.ts')],
         env: { PORT: String(free), BENCH_DATABASE: join(folder, 'better-auth.db') },
       }
     }),

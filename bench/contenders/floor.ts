@@ -1,8 +1,9 @@
 /** The hand-written floor. @module */
 
 import { join } from 'node:path'
+import process from 'node:process'
 import { type Contender, check, readError, readJson } from '../contender.ts'
-import { NODE, pathOf, startServer } from '../servers.ts'
+import { pathOf, startServer } from '../servers.ts'
 
 const RESOURCE_SERVER = 'bench:a-secret-of-the-bench'
 const CLIENT = { client_id: 'bench' }
@@ -10,9 +11,10 @@ const CLIENT = { client_id: 'bench' }
 /** The floor as a server. */
 export const floor: Contender = {
   name: 'floor',
+  stored: { file: 'floor.db', table: 'grants' },
   start: () =>
     startServer('floor', (port, folder) => ({
-      command: [...NODE, pathOf('floor.ts')],
+      command: [process.execPath, pathOf('floor.ts')],
       env: {
         PORT: String(port),
         FLOOR_DATABASE: join(folder, 'floor.db'),

@@ -1,9 +1,10 @@
 /** oidc-provider, whose device codes end in an access token. @module */
 
 import { join } from 'node:path'
+import process from 'node:process'
 import { type Contender, check, readCookies, readError, readJson } from '../contender.ts'
 import type { Answer, Fields } from '../driver.ts'
-import { NODE, pathOf, startServer } from '../servers.ts'
+import { pathOf, startServer } from '../servers.ts'
 
 const CLIENT = { client_id: 'bench' }
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -17,9 +18,10 @@ function hiddenFields({ body }: Answer): Fields {
 /** oidc-provider as a server. It never says `slow_down`. */
 export const oidcProvider: Contender = {
   name: 'oidc-provider',
+  stored: { file: 'oidc-provider.db', table: 'models' },
   start: () =>
     startServer('oidc-provider', (port, folder) => ({
-      command: [...NODE, pathOf('contenders/oidc_provider_server.ts')],
+      command: [process.execPath, pathOf('contenders/oidc_provider_server.ts')],
       env: { PORT: String(port), BENCH_DATABASE: join(folder, 'oidc-provider.db') },
     })),
   moves(wire) {

@@ -27,9 +27,12 @@ export const OPTIONS = {
   resourceServers: { [RESOURCE_SERVER.id]: { secret: RESOURCE_SERVER.secret } },
 }
 
+/** What `npm run build` makes, and people install: `pairgate-server`. */
+export const BUILT = [process.execPath, 'dist/server.js'] as const
+
 /** How each runtime starts it. */
-const COMMANDS = {
-  Node: [...NODE, 'examples/serve.ts'],
+export const COMMANDS = {
+  Node: BUILT,
   Deno: [DENO, 'task', 'serve'],
   Bun: [BUN, 'examples/serve.ts'],
   workerd: [...NODE, 'examples/workers/serve.ts'],
@@ -115,6 +118,7 @@ export function pairgate(
   let base = ''
   return {
     name,
+    ...(runtime !== 'workerd' && !databaseUrl && { stored: { file: 'pairgate.db', table: 'grants' } }),
     async start() {
       const kind = runtime === 'workerd' ? 'd1' : 'sqlite'
       const server = await startServer(`pairgate ${name}`, async (port, folder) => {

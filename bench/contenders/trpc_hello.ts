@@ -7,7 +7,7 @@ import { initTRPC } from '@trpc/server'
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
 import * as v from 'valibot'
 import { type Contender, check, readJson } from '../contender.ts'
-import { NODE, pathOf, startServer } from '../servers.ts'
+import { pathOf, startServer } from '../servers.ts'
 
 const t = initTRPC.create({ isDev: false })
 
@@ -24,7 +24,7 @@ export const trpcHello: Contender = {
   name: 'tRPC hello',
   start: () =>
     startServer('trpc hello', (port) => ({
-      command: [...NODE, pathOf('contenders/trpc_hello.ts')],
+      command: [process.execPath, pathOf('contenders/trpc_hello.ts')],
       env: { PORT: String(port) },
     })),
   moves: (wire) => ({

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { openBetterAuth } from '../contenders/better_auth_server.ts'
+import { JOB } from '../figures.ts'
 import type { InProcessJobs } from '../in_process.ts'
 
 const SESSIONS = 300
@@ -18,8 +19,8 @@ export async function open(folder: string): Promise<InProcessJobs> {
   const unknown = tokens.map(() => randomBytes(24).toString('base64url'))
   const verify = async ({ headers }: Request) => (await auth.api.getSession({ headers })) !== null
   return {
-    'verify a session': { tokens, isKnown: true, verify },
-    'refuse a malformed one': { tokens: unknown, isKnown: false, verify },
-    'refuse an unknown one': { tokens: unknown, isKnown: false, verify },
+    [JOB.session]: { tokens, isKnown: true, verify },
+    [JOB.malformed]: { tokens: unknown, isKnown: false, verify },
+    [JOB.unknown]: { tokens: unknown, isKnown: false, verify },
   }
 }

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { JOB } from '../figures.ts'
 import { authenticateAt, openFloor } from '../floor.ts'
 import type { InProcessJobs } from '../in_process.ts'
 
@@ -19,9 +20,9 @@ export async function open(folder: string): Promise<InProcessJobs> {
   const unknown = tokens.map(() => randomBytes(32).toString('base64url'))
   const refuse = { tokens: unknown, isKnown: false, verify }
   return {
-    'verify a key': { tokens, isKnown: true, verify },
-    'verify a session': { tokens, isKnown: true, verify },
-    'refuse a malformed one': refuse,
-    'refuse an unknown one': refuse,
+    [JOB.key]: { tokens, isKnown: true, verify },
+    [JOB.session]: { tokens, isKnown: true, verify },
+    [JOB.malformed]: refuse,
+    [JOB.unknown]: refuse,
   }
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { openOidcProvider } from '../contenders/oidc_provider_server.ts'
+import { JOB } from '../figures.ts'
 import type { InProcessJobs } from '../in_process.ts'
 
 const TOKENS = 300
@@ -22,8 +23,8 @@ export async function open(folder: string): Promise<InProcessJobs> {
     return token?.isValid === true
   }
   return {
-    'verify a key': { tokens, isKnown: true, verify },
-    'refuse a malformed one': { tokens: unknown, isKnown: false, verify },
-    'refuse an unknown one': { tokens: unknown, isKnown: false, verify },
+    [JOB.key]: { tokens, isKnown: true, verify },
+    [JOB.malformed]: { tokens: unknown, isKnown: false, verify },
+    [JOB.unknown]: { tokens: unknown, isKnown: false, verify },
   }
 }

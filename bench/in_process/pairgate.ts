@@ -16,6 +16,7 @@ import {
   startLogin,
 } from '../../test/support/logins.ts'
 import { OPTIONS } from '../contenders/pairgate.ts'
+import { JOB } from '../figures.ts'
 import type { InProcessJobs } from '../in_process.ts'
 
 const CREDENTIALS = 300
@@ -50,9 +51,9 @@ export async function open(folder: string): Promise<InProcessJobs> {
   // as long as a real one, but its check characters do not fit
   const malformed = unknown.map((token) => token.replace(/.$/, (last) => (last === '0' ? '1' : '0')))
   return {
-    'verify a key': { tokens: tokens.device, isKnown: true, verify },
-    'verify a session': { tokens: tokens.pair, isKnown: true, verify },
-    'refuse a malformed one': { tokens: malformed, isKnown: false, verify },
-    'refuse an unknown one': { tokens: unknown, isKnown: false, verify },
+    [JOB.key]: { tokens: tokens.device, isKnown: true, verify },
+    [JOB.session]: { tokens: tokens.pair, isKnown: true, verify },
+    [JOB.malformed]: { tokens: malformed, isKnown: false, verify },
+    [JOB.unknown]: { tokens: unknown, isKnown: false, verify },
   }
 }

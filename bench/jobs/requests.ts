@@ -6,12 +6,12 @@
  */
 
 import type { Grant, Running } from '../contender.ts'
-import { createConnection, drive, type Send, type Unit } from '../driver.ts'
+import { drive, type Send, type Unit } from '../driver.ts'
+import { JOB, type JobName } from '../figures.ts'
 
 /** A job that every contender does which can. */
 export interface RequestJob {
-  readonly id: string
-  readonly name: string
+  readonly name: JobName
   /**
    * Makes ready for a window, or for what is left of it when all was done before its end.
    *
@@ -82,8 +82,7 @@ async function needTokens(running: Running): Promise<void> {
 }
 
 const authorize: RequestJob = {
-  id: 'A',
-  name: 'device authorization',
+  name: JOB.authorize,
   prepare({ moves: { authorize }, grants }) {
     if (!authorize) return null
     grants.length = 0
@@ -92,9 +91,8 @@ const authorize: RequestJob = {
 }
 
 /** Each grant is polled once only, so that no pace is broken. The two doors share those of the round. */
-function pollPending(name: string, move: 'pollPending' | 'pollPendingTrpc'): RequestJob {
+function pollPending(name: JobName, move: 'pollPending' | 'pollPendingTrpc'): RequestJob {
   return {
-    id: 'B',
     name,
     async prepare(running) {
       const poll = running.moves[move]
@@ -108,8 +106,7 @@ function pollPending(name: string, move: 'pollPending' | 'pollPendingTrpc'): Req
 }
 
 const pollSlowDown: RequestJob = {
-  id: 'B',
-  name: 'poll, slow_down',
+  name: JOB.slowDown,
   async prepare({ server: { port }, moves: { authorize, pollPending: first, pollSlowDown: poll } }) {
     if (!authorize || !first || !poll) return null
     const own: Grant[] = []
@@ -126,8 +123,7 @@ const pollSlowDown: RequestJob = {
 }
 
 const wholeLogin: RequestJob = {
-  id: 'C',
-  name: 'whole login',
+  name: JOB.login,
   prepare(running) {
     const { tokens } = running
     const login = createLogin(running)
@@ -142,9 +138,8 @@ const wholeLogin: RequestJob = {
 }
 
 /** Asks about credentials in turns. */
-function lookUp(name: string, move: 'forward' | 'introspect', isKnown: boolean): RequestJob {
+function lookUp(name: JobName, move: 'forward' | 'introspect', isKnown: boolean): RequestJob {
   return {
-    id: 'D',
     name,
     async prepare(running) {
       const ask = running.moves[move]
@@ -159,21 +154,11 @@ function lookUp(name: string, move: 'forward' | 'introspect', isKnown: boolean):
 /** The jobs, in the order in which they are done. */
 export const REQUEST_JOBS: readonly RequestJob[] = [
   authorize,
-  pollPending('poll, pending, form door', 'pollPending'),
-  pollPending('poll, pending, tRPC door', 'pollPendingTrpc'),
+  pollPending(JOB.pollForm, 'pollPending'),
+  pollPending(JOB.pollTrpc, 'pollPendingTrpc'),
   pollSlowDown,
   wholeLogin,
-  lookUp('verify, forward-auth', 'forward', true),
-  lookUp('verify, introspection', 'introspect', true),
-  lookUp('refuse an unknown one, forward-auth', 'forward', false),
+  lookUp(JOB.forward, 'forward', true),
+  lookUp(JOB.introspect, 'introspect', true),
+  lookUp(JOB.refuseForward, 'forward', false),
 ]
-
-/** Does something once over a connection of its own. */
-export async function once<T>(port: number, work: (send: Send) => Promise<T>): Promise<T> {
-  const { send, close } = createConnection(port)
-  try {
-    return await work(send)
-  } finally {
-    close()
-  }
-}

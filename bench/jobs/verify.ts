@@ -6,14 +6,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createCollector, type Effort, type Figures } from '../figures.ts'
-import type { InProcessFigure } from '../in_process.ts'
+import type { InProcessFigure, InProcessName } from '../in_process.ts'
 import { NODE, pathOf } from '../servers.ts'
 
 /** A contender that has been opened in a process of its own. */
 interface Opened {
   readonly name: string
-  readonly jobs: readonly string[]
-  measure(job: string, seconds: number): Promise<InProcessFigure>
+  readonly jobs: readonly InProcessName[]
+  measure(job: InProcessName, seconds: number): Promise<InProcessFigure>
   close(): Promise<void>
 }
 
@@ -31,7 +31,7 @@ async function open(name: string): Promise<Opened> {
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    const jobs = (await hear()) as string[]
+    const jobs = (await hear()) as InProcessName[]
     return {
       name,
       jobs,
@@ -65,11 +65,10 @@ export async function measureVerification(
     for (const name of names) all.push(await open(name))
     for (let round = 0; round <= rounds; round++) {
       for (const job of new Set(all.flatMap(({ jobs }) => jobs))) {
-        const what = `D ${job}, in process`
-        tell(`${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${what}`)
+        tell(`${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${job}`)
         for (const one of all.filter(({ jobs }) => jobs.includes(job))) {
           const { done, cpu, seconds: took } = await one.measure(job, round === 0 ? warmUp : seconds)
-          if (round > 0) add(what, one.name, { cpu: cpu / done, rate: done / took })
+          if (round > 0) add(job, one.name, { cpu: cpu / done, rate: done / took })
         }
       }
     }
