@@ -54,6 +54,8 @@ export interface Contender {
   readonly name: string
   /** Starts its server. */
   start(): Promise<Server>
+  /** The package that it takes, as it is installed: a development dependency, which not everybody has. */
+  readonly needs?: string
   /** Its SQLite file, in the server's folder, and the table that logins are in. */
   readonly stored?: { readonly file: string; readonly table: string }
   moves(wire: Wire): Moves

@@ -1,5 +1,7 @@
 /** The parts of a run, in their order. Each starts what it needs and ends it. @module */
 
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { type MariaDb, startMariaDb } from '../test/support/mariadb.ts'
 import { whyNot } from '../test/support/runtimes.ts'
 import { measureStart } from './cold_start.ts'
@@ -17,7 +19,7 @@ import { type Latency, measureLatency } from './jobs/latency.ts'
 import { type HeldMemory, measureHeld, measurePending, mostConnections, type Pending } from './jobs/memory.ts'
 import { measureVerification } from './jobs/verify.ts'
 import { measureRequests, startAll, stopAll } from './measure.ts'
-import { NODE } from './servers.ts'
+import { NODE, pathOf } from './servers.ts'
 
 /** How much is done. */
 export interface Plan extends Effort {
@@ -35,7 +37,17 @@ export interface Plan extends Effort {
 export type Tell = (text: string) => void
 
 const OWN = pairgate('pairgate')
-const CONTENDERS = [OWN, floor, betterAuth, oidcProvider]
+
+/** Whether the package that a contender takes is installed. */
+const isInstalled = ({ needs }: Contender) =>
+  !needs || existsSync(pathOf(`../node_modules/${needs.replace(/@[^@]+$/, '')}/package.json`))
+
+const CONTENDERS = [OWN, floor, betterAuth, oidcProvider].filter(isInstalled)
+
+/** What is missing for a comparison, and how to get it. */
+export const MISSING = [betterAuth, oidcProvider].flatMap((one) =>
+  isInstalled(one) ? [] : [`${one.name} is not installed: npm install --no-save ${one.needs}`],
+)
 
 const hasRequests = ({ only }: Plan) => ['A', 'B', 'C', 'D'].some((job) => only.has(job))
 
@@ -46,10 +58,24 @@ async function measureHeldLogins(all: readonly Running[], { logins }: Plan, tell
   const found = new Map<string, Latency>()
   for (const running of all) {
     tell(`E held polls: ${running.name}`)
-    const latency = await measureLatency(running, logins, true)
+    const latency = await measureLatency(running, { logins, isHeld: true })
     if (latency) found.set(running.name, latency)
   }
   return found
+}
+
+/** People who click at another instance than the one that holds the poll; both have the same database. */
+async function measureTwoInstances(running: Running, { logins }: Plan, tell: Tell): Promise<Latencies> {
+  const name = `${running.name}, allowed at another instance`
+  tell(`E held polls: ${name}`)
+  const file = join(running.server.folder, OWN.stored?.file ?? '')
+  const others = await startAll([pairgate(name, 'Node', () => `sqlite:${file}`)])
+  try {
+    const latency = await measureLatency(running, { logins, isHeld: true, clickAt: others[0] })
+    return new Map(latency ? [[name, latency]] : [])
+  } finally {
+    await stopAll(others)
+  }
 }
 
 /** All at once, because all that they do is to wait. */
@@ -60,7 +86,9 @@ async function measureOrdinaryLogins(
 ): Promise<Latencies> {
   tell('E ordinary polls')
   const found = await Promise.all(
-    all.map(async (running) => [running.name, await measureLatency(running, logins, false)] as const),
+    all.map(
+      async (running) => [running.name, await measureLatency(running, { logins, isHeld: false })] as const,
+    ),
   )
   return new Map(found.flatMap(([name, latency]) => (latency ? [[name, latency] as const] : [])))
 }
@@ -74,8 +102,11 @@ export async function measureNode(
   try {
     const figures = hasRequests(plan) ? await measureRequests(all, plan, tell) : new Map()
     if (!plan.only.has('E')) return { figures, held: new Map(), ordinary: new Map() }
-    const held = await measureHeldLogins(all.slice(0, 1), plan, tell)
-    return { figures, held, ordinary: await measureOrdinaryLogins(all, plan, tell) }
+    const own = all.slice(0, 1)
+    const held = await measureHeldLogins(own, plan, tell)
+    const apart = own[0] ? await measureTwoInstances(own[0], plan, tell) : new Map()
+    const ordinary = await measureOrdinaryLogins(all, plan, tell)
+    return { figures, held: new Map([...held, ...apart]), ordinary }
   } finally {
     await stopAll(all)
   }

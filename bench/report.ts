@@ -54,7 +54,7 @@ export function describeRun(command: string, { rounds, seconds }: Effort): strin
     (name) => `${name} ${versionOfPackage(name)}`,
   )
   return [
-    `\`${command}\`, ${new Date().toISOString().slice(0, 10)}. Medians of ${rounds} rounds, in each of which the contenders`,
+    `\`${command}\`, ${new Date().toISOString().slice(0, 10)}. Medians of ${rounds} round${rounds === 1 ? '' : 's'}, in each of which the contenders`,
     `take turns; ${seconds} s a window, 32 connections on loopback, every answer checked for status and body.`,
     `${cpus().length} x ${cpu?.model.trim()}, ${gigabytes} GB, ${process.platform} ${process.arch}; Node ${process.version.slice(1)}`,
     `(SQLite ${process.versions.sqlite}), Deno ${versionOf(DENO)}, Bun ${versionOf(BUN)}; ${versions.join(', ')}.`,
@@ -66,7 +66,8 @@ function cpuTable(figures: Figures, names: readonly string[]): string {
   const peers = names.filter((name) => name === 'better-auth' || name === 'oidc-provider')
   const rows = [...figures].map(([job, of]) => {
     const own = cpuOf(figures, job, 'pairgate')
-    const best = Math.min(...peers.flatMap((name) => of.get(name)?.cpu ?? []))
+    const found = peers.flatMap((name) => of.get(name)?.cpu ?? [])
+    const best = found.length > 0 ? Math.min(...found) : Number.NaN
     const ratios = [own / cpuOf(figures, job, 'floor'), ...(peers.length > 0 ? [own / best] : [])]
     return [job, ...names.map((name) => plain(of.get(name)?.cpu)), ...ratios.map(plain)]
   })

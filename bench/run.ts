@@ -81,18 +81,24 @@ async function measureAll(): Promise<Results> {
 }
 
 process.chdir(pathOf('..'))
+// whoever leaves a folder behind removes it when the process exits; servers end by themselves then
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 // what people install is what is measured
 execFileSync(process.execPath, [...NODE.slice(1), 'tools/build.ts'], {
   stdio: ['ignore', 'ignore', 'inherit'],
 })
 const results = await measureAll()
-const all = plan.only.size > 1 ? plan.only : new Set(JOBS)
-const elsewhere = only.has('R') ? await phases.measureElsewhere({ ...plan, only: all }, tell) : null
+// each job takes eight servers there: a quick look is at logins
+const there = only.size === 1 ? JOBS : isQuick ? ['C', 'E'].filter((job) => only.has(job)) : only
+const elsewhere = only.has('R')
+  ? await phases.measureElsewhere({ ...plan, only: new Set(there) }, tell)
+  : null
 tell('')
 
 const about = report.describeRun(`npm run bench${isQuick ? ' -- --quick' : ''}`, plan)
 const sections = report.writeUp(results, elsewhere)
 console.log(`${about}\n`)
+for (const one of phases.MISSING) console.log(`${one}\n`)
 for (const [title, text] of sections) console.log(`## ${title}\n\n${text}\n`)
 if (!isQuick && !values.only) for (const [title, text] of sections) writeSection(title, `${about}\n\n${text}`)
 console.log(`It took ${elapsed()} s.`)

@@ -12,6 +12,7 @@ let port = 0
 /** better-auth as a server. It has no introspection: its session endpoint stands for what a proxy would ask. */
 export const betterAuth: Contender = {
   name: 'better-auth',
+  needs: 'better-auth@1.7.5',
   stored: { file: 'better-auth.db', table: 'deviceCode' },
   start: () =>
     startServer('better-auth', (free, folder) => {

@@ -18,6 +18,7 @@ function hiddenFields({ body }: Answer): Fields {
 /** oidc-provider as a server. It never says `slow_down`. */
 export const oidcProvider: Contender = {
   name: 'oidc-provider',
+  needs: 'oidc-provider@9.13.3',
   stored: { file: 'oidc-provider.db', table: 'models' },
   start: () =>
     startServer('oidc-provider', (port, folder) => ({

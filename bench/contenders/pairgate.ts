@@ -23,7 +23,14 @@ const MANY = 1_000_000_000
 /** The options that differ from the defaults. */
 export const OPTIONS = {
   deviceCodeSeconds: 1800,
-  limits: { startPerMinute: MANY, pendingPerAddress: MANY, pendingTotal: MANY, keysPerUser: MANY },
+  limits: {
+    startPerMinute: MANY,
+    pendingPerAddress: MANY,
+    pendingTotal: MANY,
+    keysPerUser: MANY,
+    // a code counts as wrong until it is found: over a network 32 are looked for at once
+    wrongCodesPerAddress: MANY,
+  },
   resourceServers: { [RESOURCE_SERVER.id]: { secret: RESOURCE_SERVER.secret } },
 }
 

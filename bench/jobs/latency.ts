@@ -1,21 +1,28 @@
 /**
  * Job E: how long after the person's click the CLI has its credential, and how often it asked. Many logins at once, each
- * from its first request on, with addresses of their own; people click at any time within one polling interval.
+ * from its first request on, with addresses of their own; people click at any time within one polling interval,
+ * or where polls are held fifteen of them a second.
  *
  * @module
  */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Grant, Moves, Running } from '../contender.ts'
-import { createConnection, type Send } from '../driver.ts'
+import { createConnection, drive, type Send } from '../driver.ts'
 import { quantile } from '../figures.ts'
+import { createLogin } from './requests.ts'
 
 /** The polling interval of all contenders, in seconds. */
 const INTERVAL = 5
 /** What a poll asks to be held for, in seconds. */
 const WAIT = 30
+/** How fast people click where polls are held: nobody is to wait for another one's. */
+const CLICKS_PER_SECOND = 15
 /** Addresses that logins come from: servers limit how many polls of one they hold. */
 const ADDRESSES = 100
+
+/** Logins before those that are measured. */
+const WARM_UP = 300
 
 /** What was found out about a contender. Times in milliseconds. */
 export interface Latency {
@@ -51,23 +58,27 @@ async function wait(
 /**
  * Measures logins that begin all at once.
  *
- * @param clickAt The server that the person's browser asks. Default: the same as the CLI asks.
+ * @param how.isHeld Whether polls ask to be held.
+ * @param how.clickAt The server that the person's browser asks. Default: the same as the CLI asks.
  * @returns Null when this contender has no logins.
  */
 export async function measureLatency(
   running: Running,
-  logins: number,
-  isHeld: boolean,
-  clickAt: Running = running,
+  how: { logins: number; isHeld: boolean; clickAt?: Running | undefined },
 ): Promise<Latency | null> {
+  const { logins, isHeld, clickAt = running } = how
+  const within = isHeld ? (logins / CLICKS_PER_SECOND) * 1000 : INTERVAL * 1000
   const { authorize, collect } = running.moves
   const { approve } = clickAt.moves
-  if (!authorize || !collect || !approve) return null
+  const login = createLogin(running)
+  if (!authorize || !collect || !approve || !login) return null
+  // a server that has just started takes longer
+  await drive(running.server.port, async (send) => void (await login(send)), { count: WARM_UP })
   const one = async (i: number) => {
     const address = `127.0.0.${2 + (i % ADDRESSES)}`
     const grant = await over(running.server.port, address, authorize)
     const collected = wait(running, collect, { grant, address, isHeld })
-    await pause(200 + (i / logins) * INTERVAL * 1000)
+    await pause(200 + (i / logins) * within)
     const person = clickAt.people.shift() ?? ''
     const clicked = performance.now()
     const approved = over(clickAt.server.port, address, (send) => approve(send, person, grant))

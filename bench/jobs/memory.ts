@@ -10,6 +10,8 @@ import type { Server } from '../servers.ts'
 
 /** Connections of one address at most: servers limit how many polls of one they hold. */
 const PER_ADDRESS = 90
+/** CPU time in half a second of a server that does nothing; microseconds. */
+const IDLE = 10_000
 /** Further files that each side of a connection needs. */
 const OTHER_FILES = 200
 
@@ -36,9 +38,9 @@ export interface HeldMemory {
 async function settle(server: Server): Promise<void> {
   for (let before = -1; ; ) {
     const now = server.cpu()
-    if (now - before < 20_000) return
+    if (before >= 0 && now - before <= IDLE) return
     before = now
-    await pause(1000)
+    await pause(500)
   }
 }
 

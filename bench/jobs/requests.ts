@@ -26,8 +26,8 @@ export interface Work {
   readonly count?: number
 }
 
-/** People who are signed in at each server: everybody has some keys, and nobody has all. */
-const PEOPLE = 100
+/** People who are signed in at each server: in the end everybody has some dozens of keys. */
+const PEOPLE = 400
 /** Credentials that are looked up in turns. */
 const TOKENS = 300
 /** Least number of grants that a window polls. */

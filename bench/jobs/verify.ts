@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
 import { createCollector, type Effort, type Figures } from '../figures.ts'
 import type { InProcessFigure, InProcessName } from '../in_process.ts'
 import { NODE, pathOf } from '../servers.ts'
@@ -21,6 +22,8 @@ async function open(name: string): Promise<Opened> {
   const folder = mkdtempSync(join(tmpdir(), 'pairgate-bench-'))
   // ends with this process: that closes the channel
   const child = fork(pathOf('in_process.ts'), [name, folder], { execArgv: NODE.slice(1) })
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
   const ended = once(child, 'exit')
   const failed = ended.then(([code]) => Promise.reject(new Error(`${name} ended with ${code}`)))
   failed.catch(() => {})
@@ -28,7 +31,8 @@ async function open(name: string): Promise<Opened> {
   const close = async () => {
     child.kill()
     await ended
-    rmSync(folder, { recursive: true, force: true })
+    remove()
+    process.off('exit', remove)
   }
   try {
     const jobs = (await hear()) as InProcessName[]
