@@ -287,7 +287,7 @@ export async function decideGrant(
       : { scope: grant.scope, tenant: null }
   if ('status' in granted) return granted
   const now = deps.now()
-  await deps.store.upsertUser(user, now)
+  if (!viewer.isStored) await deps.store.upsertUser(user, now)
   const decision = { status, now, user_id: user.id, decided_address: caller.remoteAddress }
   const { stored, redirect_to } = createCallback(deps, grant, decision)
   if (!(await deps.store.decideGrant({ grant_id: grant.id, ...decision, ...granted, ...stored }))) {
@@ -296,7 +296,9 @@ export async function decideGrant(
     return await repeatDecision(deps, decided, reference, choice)
   }
   deps.held.release(grant.id)
-  await recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id })
-  await releasePending(deps, grant)
+  await Promise.all([
+    recordEvent(deps, caller, status, { user, client_id: grant.client_id, grant_id: grant.id }),
+    releasePending(deps, grant),
+  ])
   return { status, ...(redirect_to && { redirect_to }) }
 }

@@ -43,6 +43,8 @@ function toUser(identity: Identity & { issuer: string }): Omit<User, 'disabled_a
 /** A person at a browser. */
 export interface Viewer {
   readonly user: User
+  /** Whether the stored row says the same of them; false when there is none. */
+  readonly isStored: boolean
   /** The organisations that a credential may be for. */
   readonly tenants: readonly { readonly id: string; readonly name: string }[]
   /** When they signed in, in epoch milliseconds; null when the gateway does not say. */
@@ -69,6 +71,7 @@ export async function findViewer(deps: Deps, caller: Caller): Promise<Viewer | n
     const known = await deps.store.findUser(user.id)
     return {
       user: { ...user, disabled_at: known?.disabled_at ?? null },
+      isStored: known?.name === user.name && known.email === user.email,
       tenants: toTenants(identity.tenants ?? []),
       authTime: identity.auth_time === undefined ? null : identity.auth_time * 1000,
       credentialId: null,
@@ -78,7 +81,7 @@ export async function findViewer(deps: Deps, caller: Caller): Promise<Viewer | n
   const who = cookie ? await verifySecret(deps, caller, cookie, ['browser']) : null
   if (!who) return null
   const { created_at: authTime, id: credentialId } = who.credential
-  return { user: who.user, tenants: [], authTime, credentialId }
+  return { user: who.user, isStored: true, tenants: [], authTime, credentialId }
 }
 
 /** Tells whether a person signed in too long ago for what matters (`maxAuthAgeSeconds`). */
