@@ -3,7 +3,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { addressBucket, hasDotSegments, isInRanges, parseRange } from '../src/internal.ts'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import {
+  addressBucket,
+  answerRequest,
+  hasDotSegments,
+  isInRanges,
+  parseRange,
+  Reply,
+} from '../src/internal.ts'
 import type { Authenticated, Guard, Pairgate } from '../src/mod.ts'
 import { type Address, endInTime, type Listening } from './standalone.ts'
 
@@ -102,6 +110,13 @@ async function spent({ url, headers }: Request): Promise<Request> {
   return request
 }
 
+/** Sends an answer in one piece; not when the host has sent one meanwhile. */
+function sendReply(outgoing: ServerResponse, { status, headers, body }: Reply): void {
+  if (outgoing.headersSent) return
+  const length = { 'Content-Length': body === null ? 0 : Buffer.byteLength(body) }
+  outgoing.writeHead(status, { ...headers, ...length }).end(body)
+}
+
 /**
  * Lets pairgate answer what is for it, inside Express 5, Fastify 5, Connect or `node:http`. Mount it before body parsers.
  *
@@ -115,9 +130,13 @@ async function spent({ url, headers }: Request): Promise<Request> {
  */
 export function toNodeHandler(gate: Pairgate): NodeHandler {
   const listener = getRequestListener(async (request, env) => {
-    const { socket, readableDidRead } = (env as { incoming: IncomingMessage }).incoming
-    const isSpent = readableDidRead && request.method !== 'GET' && request.method !== 'HEAD'
-    return await gate.fetch(isSpent ? await spent(request) : request, { remoteAddress: socket.remoteAddress })
+    const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
+    const isSpent = incoming.readableDidRead && request.method !== 'GET' && request.method !== 'HEAD'
+    const { remoteAddress } = incoming.socket
+    const answer = await answerRequest(gate, isSpent ? await spent(request) : request, { remoteAddress })
+    if (!(answer instanceof Reply)) return answer
+    sendReply(outgoing, answer)
+    return RESPONSE_ALREADY_SENT
   }, LISTENER)
   return (request, response, next) => {
     const incoming = rawRequest(request)

@@ -49,7 +49,7 @@ export function createGuard(deps: Deps, ready: () => Promise<void>, options: Gua
   const { scopes, remoteAddress: findAddress } = parseGuardOptions(options)
   const check: Guard['check'] = async (request, { remoteAddress } = {}) => {
     const who = await authorizeAtDoor(deps, ready, toCaller(deps, request, remoteAddress), scopes)
-    return 'status' in who ? deny(request, who.status, scopes) : summarizeVerified(deps, who)
+    return 'status' in who ? deny(request, who.status, scopes).toResponse() : summarizeVerified(deps, who)
   }
   const middleware = async (context: GuardContext, next: () => Promise<void>) => {
     const remoteAddress = findAddress?.(context as unknown as Context)

@@ -2,5 +2,6 @@
 
 export { addressBucket, isInRanges, isLoopbackHost, isProtected, parseRange } from './core/address.ts'
 export { hasDotSegments } from './core/path.ts'
+export { Reply } from './endpoints/reply.ts'
 export { sameSecret } from './hash.ts'
-export { createGate } from './pairgate.ts'
+export { answerRequest, createGate } from './pairgate.ts'

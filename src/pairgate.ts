@@ -1,11 +1,13 @@
 /** The one place where the parts meet. @module */
 
 import { getLogger } from '@logtape/logtape'
-import { createApp } from './app.ts'
-import { optionWarnings, parseOptions } from './config.ts'
+import { type App, createApp } from './app.ts'
+import { type Config, optionWarnings, parseOptions } from './config.ts'
 import { hasDotSegments } from './core/path.ts'
 import { secretPattern } from './core/secret.ts'
+import type { Random } from './core/text.ts'
 import { WELL_KNOWN } from './endpoints/metadata.ts'
+import { type Answer, Reply } from './endpoints/reply.ts'
 import { type Authenticated, authenticate, type CredentialSummary } from './flows/account.ts'
 import { type Deps, toCaller } from './flows/deps.ts'
 import { type EventFilter, type EventPage, listEvents } from './flows/events.ts'
@@ -111,7 +113,7 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
     log,
     now,
     signer: createSigner(config.secrets),
-    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    random: createRandom(),
     recent: createRecent(),
     held: createHeld({ config, store, log, now }),
     defer(work) {
@@ -124,8 +126,6 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
   }
 
   for (const warning of optionWarnings(config)) log.warn(warning, {})
-  const { basePath } = config
-
   const migrate = async () => {
     const steps = await store.migrate()
     if (steps.length > 0) log.info('The tables were made or upgraded', { steps: steps.join(', ') })
@@ -141,16 +141,12 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
   }
 
   const app = createApp(deps, ready)
-  return {
-    fetch: async (request, info = {}) => await app(request, info.remoteAddress),
-    handles({ url }) {
-      // `//x` is a path, when it is no whole URL that comes
-      const pathname = URL.parse(url.startsWith('/') ? config.origin + url : url)?.pathname ?? ''
-      const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
-      // what a proxy asks at /authz/ext ends in a path of its client's: no page of the host may answer for it
-      const isClimbing = url.includes(`${basePath}/authz/`) && hasDotSegments(url)
-      return isBelow || isClimbing || pathname === WELL_KNOWN + basePath
+  const gate: Pairgate = {
+    async fetch(request, info = {}) {
+      const answer = await app(request, info.remoteAddress)
+      return answer instanceof Reply ? answer.toResponse() : answer
     },
+    handles: ({ url }) => isOurs(config, url),
     guard: (options = {}) => createGuard(deps, ready, options),
     async authenticate(request, { scopes = [], remoteAddress } = {}) {
       await ready()
@@ -173,6 +169,44 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
       while (deferred.size > 0) await Promise.all(deferred)
       await store.close()
     },
+  }
+  apps.set(gate, app)
+  return gate
+}
+
+/** Tells whether a URL, or a path, is for us. */
+function isOurs({ origin, basePath }: Config, url: string): boolean {
+  // `//x` is a path, when it is no whole URL that comes
+  const pathname = URL.parse(url.startsWith('/') ? origin + url : url)?.pathname ?? ''
+  const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
+  // what a proxy asks at /authz/ext ends in a path of its client's: no page of the host may answer for it
+  const isClimbing = url.includes(`${basePath}/authz/`) && hasDotSegments(url)
+  return isBelow || isClimbing || pathname === WELL_KNOWN + basePath
+}
+
+/** What is behind the `fetch` of each gate. */
+const apps = new WeakMap<Pick<Pairgate, 'fetch'>, App>()
+
+/** The same as `gate.fetch`, but for servers that can send plain text without a Response. */
+export async function answerRequest(
+  gate: Pick<Pairgate, 'fetch'>,
+  request: Request,
+  info: RequestInfo,
+): Promise<Answer> {
+  const app = apps.get(gate)
+  return app ? await app(request, info.remoteAddress) : await gate.fetch(request, info)
+}
+
+/** Draws many random bytes at once: each call of the runtime costs more than the bytes do. */
+function createRandom(): Random {
+  let pool: Uint8Array = new Uint8Array()
+  return (length) => {
+    if (pool.length < length) pool = crypto.getRandomValues(new Uint8Array(Math.max(1024, length)))
+    const bytes = pool.slice(0, length)
+    // what was handed out is nowhere else
+    pool.fill(0, 0, length)
+    pool = pool.subarray(length)
+    return bytes
   }
 }
 

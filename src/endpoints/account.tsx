@@ -241,7 +241,7 @@ async function sweep(visit: Visit, { kinds, sparesOwn }: (typeof SWEEPS)[string]
 /** `POST /account`: one of the actions. */
 export function accountAction(deps: Deps): Handler {
   return async (c) => {
-    const form = await readForm(c.req.raw)
+    const form = readForm(c)
     if (typeof form === 'string') return await showMessage(deps, c, MESSAGES.bad_account_form)
     const visit = await enter(deps, c)
     if (visit instanceof Response) return visit

@@ -7,13 +7,13 @@
  * @module
  */
 
-import type { Hono } from 'hono'
 import { ANY_POLICY } from '../config.ts'
 import { identityHeaders } from '../core/identity_headers.ts'
 import { authorizeAtDoor, createAssertion } from '../flows/authorization.ts'
 import { type Deps, warnHourly } from '../flows/deps.ts'
 import { deny } from './challenge.ts'
-import type { AppContext, AppEnv, Handler } from './route.ts'
+import { Reply, withHeaders } from './reply.ts'
+import { type AppContext, type Handler, logRequest, type Mount } from './route.ts'
 
 /**
  * How proxies take an answer. nginx knows 200, 401 and 403 only, and makes a 500 of all else; the reason is in
@@ -31,13 +31,12 @@ function endsConnection({ headers }: Request): boolean {
 const NO_BODY = { 'Content-Length': '0' }
 
 /** nginx would make a 500 of a 5xx, lose the reason, and end the connection for a body that it does not want. */
-function forNginx({ status, headers }: Response): Response {
-  headers.delete('Content-Type')
-  const fit = new Headers([...headers, ...Object.entries(NO_BODY)])
-  return new Response(null, { status: status === 401 ? 401 : 403, headers: fit })
+function forNginx({ status, headers }: Reply): Reply {
+  const { 'Content-Type': _type, ...fit } = headers
+  return new Reply(null, status === 401 ? 401 : 403, { ...fit, ...NO_BODY })
 }
 
-async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name: string): Promise<Response> {
+async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name: string): Promise<Reply> {
   const { caller } = c.env
   const policy = deps.config.policies.get(name)
   if (!policy) {
@@ -55,7 +54,7 @@ async function judge(deps: Deps, ready: () => Promise<void>, c: AppContext, name
   const assertion = await createAssertion(deps, who, audience)
   const headers = identityHeaders({ ...credential, user, assertion }, deps.config.homeIssuer)
   // a name that is spelled for a header is ASCII, and has no line break
-  return new Response(null, { status: 200, headers: { ...headers, ...NO_BODY } })
+  return new Reply(null, 200, { ...headers, ...NO_BODY })
 }
 
 /**
@@ -73,17 +72,18 @@ function policyName(deps: Deps, dialect: Dialect, rest: string): string {
 
 function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: string): Handler {
   return async (c) => {
-    const { request, requestId } = c.env.caller
+    const { request } = c.env.caller
     const startedAt = deps.now()
     const name = policyName(deps, dialect, new URL(request.url).pathname.slice(prefix.length))
     const answer = await judge(deps, ready, c, name).catch((error: unknown) => {
-      deps.log.error('A request of a proxy failed', { request_id: requestId, error })
+      deps.log.error('A request of a proxy failed', { request_id: c.env.caller.requestId, error })
       return deny(request, 'server_error')
     })
-    const properties = { method: request.method, path: prefix, status: answer.status, request_id: requestId }
-    deps.log.debug('request', { ...properties, milliseconds: deps.now() - startedAt })
-    if (endsConnection(request)) answer.headers.set('Connection', 'close')
-    return dialect === 'nginx' && answer.status !== 200 ? forNginx(answer) : answer
+    const { method } = request
+    const milliseconds = deps.now() - startedAt
+    logRequest(deps, c.env.caller, { method, path: prefix, status: answer.status, milliseconds })
+    const fit = dialect === 'nginx' && answer.status !== 200 ? forNginx(answer) : answer
+    return endsConnection(request) ? withHeaders(fit, { Connection: 'close' }) : fit
   }
 }
 
@@ -92,11 +92,11 @@ function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: s
  *
  * @param ready Resolves once the tables are there. Awaited here, so that each dialect says in its way that they are not.
  */
-export function addAuthz(deps: Deps, app: Hono<AppEnv>, ready: () => Promise<void>): void {
+export function addAuthz(deps: Deps, mount: Mount, ready: () => Promise<void>): void {
   for (const dialect of DIALECTS) {
     const prefix = `${deps.config.basePath}/authz/${dialect}`
     const handler = ask(deps, ready, dialect, prefix)
-    app.all(prefix, handler)
-    app.all(`${prefix}/*`, handler)
+    mount(prefix, handler)
+    mount(`${prefix}/*`, handler)
   }
 }

@@ -1,6 +1,7 @@
 /** What somebody is told who may not go on (RFC 6750 section 3): status, words and challenge, the same at every door. @module */
 
 import { bearerChallenge, bearerToken } from '../flows/credentials.ts'
+import { json, type Reply } from './reply.ts'
 
 /** Why a request may not go on. */
 export type Denial =
@@ -29,16 +30,19 @@ function errorCode(request: Request, denial: Denial): string {
  *
  * @param needed The scopes that it takes.
  */
-export function deny(request: Request, denial: Denial, needed: readonly string[] = []): Response {
+export function deny(request: Request, denial: Denial, needed: readonly string[] = []): Reply {
   const { status, text } = WORDS[denial]
   const error = errorCode(request, denial)
-  const headers = new Headers({ 'Cache-Control': 'no-store', 'X-Pairgate-Error': error })
-  if (status === 401) headers.set('WWW-Authenticate', bearerChallenge(request))
-  if (status === 503) headers.set('Retry-After', '5')
   const scope = needed.join(' ')
-  if (denial === 'insufficient_scope')
-    headers.set('WWW-Authenticate', `Bearer realm="pairgate", error="${error}", scope="${scope}"`)
   // people see the body, and rarely the header
   const error_description = denial === 'insufficient_scope' ? `${text}: ${scope}` : text
-  return Response.json({ error, error_description }, { status, headers })
+  return json({ error, error_description }, status, {
+    'Cache-Control': 'no-store',
+    'X-Pairgate-Error': error,
+    ...(status === 401 && { 'WWW-Authenticate': bearerChallenge(request) }),
+    ...(status === 503 && { 'Retry-After': '5' }),
+    ...(denial === 'insufficient_scope' && {
+      'WWW-Authenticate': `Bearer realm="pairgate", error="${error}", scope="${scope}"`,
+    }),
+  })
 }

@@ -1,7 +1,5 @@
 /** The OAuth form endpoints and their words on the wire (RFC 6749, 8628, 7009, 8414). @module */
 
-import type { Hono } from 'hono'
-import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { SEED_CLIENT } from '../config.ts'
 import type { Params } from '../core/form.ts'
 import { parsePort } from '../core/loopback.ts'
@@ -22,11 +20,12 @@ import { introspect, isResourceServer } from '../flows/introspection.ts'
 import { type PairStartResponse, redeemVerifier, startPair } from '../flows/paircode.ts'
 import { refreshLogin } from '../flows/refresh.ts'
 import { DEVICE_GRANT, JWKS_PATH, jwks, metadata, REFRESH_GRANT, WELL_KNOWN } from './metadata.ts'
+import { type Answer, json, Reply } from './reply.ts'
 import {
   type AppContext,
-  type AppEnv,
   type Handler,
   type Methods,
+  type Mount,
   mediaType,
   readForm,
   route,
@@ -34,7 +33,7 @@ import {
 import { findSeedSession, seedCliLogin, seedToken, seedVerifyAuthenticated } from './seeds.ts'
 
 interface OAuthError {
-  readonly http: ContentfulStatusCode
+  readonly http: number
   readonly error: string
   readonly error_description: string
   readonly interval?: number
@@ -43,7 +42,7 @@ interface OAuthError {
 
 /** The RFCs' words for each outcome that is not a success: the one place where they are chosen. */
 function toOAuthError(outcome: TokenError | Refusal): OAuthError {
-  const error = (code: string, text: string, http: ContentfulStatusCode = 400) => ({
+  const error = (code: string, text: string, http: number = 400) => ({
     http,
     error: code,
     error_description: text,
@@ -119,101 +118,96 @@ function readBasic(c: AppContext): Basic | undefined {
 }
 
 /** Who tried HTTP Basic is refused in its terms (RFC 6749 section 5.2). */
-function refuseBasic(c: AppContext, description: string): Response {
-  c.header('WWW-Authenticate', 'Basic realm="pairgate"')
-  return c.json({ error: 'invalid_client', error_description: description }, 401)
+function refuseBasic(description: string): Reply {
+  const challenge = { 'WWW-Authenticate': 'Basic realm="pairgate"' }
+  return json({ error: 'invalid_client', error_description: description }, 401, challenge)
 }
 
-function answerError(c: AppContext, failure: OAuthError): Response {
+function answerError(c: AppContext, failure: OAuthError): Reply {
   const { http, retry_after, ...body } = failure
   if (body.error === 'invalid_client' && readBasic(c) !== undefined)
-    return refuseBasic(c, body.error_description)
-  if (retry_after !== undefined) c.header('Retry-After', String(retry_after))
-  return c.json(body, http)
+    return refuseBasic(body.error_description)
+  return json(body, http, retry_after === undefined ? {} : { 'Retry-After': String(retry_after) })
 }
 
 /** Answers a flow's outcome: 200 with its fields, or the RFC's error. */
 function answer(
   c: AppContext,
   outcome: DeviceAuthorizationResponse | PairStartResponse | TokenOutcome | Refusal,
-): Response {
-  if (!('status' in outcome)) return c.json(outcome)
+): Reply {
+  if (!('status' in outcome)) return json(outcome)
   if (outcome.status !== 'issued') return answerError(c, toOAuthError(outcome))
   const { status: _status, ...token } = outcome
-  return c.json(token)
+  return json(token)
 }
 
 /** An `invalid_request` in the RFCs' form. */
-export function invalidRequest(
-  c: AppContext,
-  description: string,
-  http: ContentfulStatusCode = 400,
-): Response {
-  return c.json({ error: 'invalid_request', error_description: description }, http)
+export function invalidRequest(description: string, http = 400): Reply {
+  return json({ error: 'invalid_request', error_description: description }, http)
 }
 
 /** Says in OAuth's words that the method is wrong. */
 export const wrongMethod: Handler = (c) =>
-  invalidRequest(c, `The method ${c.req.method.slice(0, 16)} is not allowed here`, 405)
+  invalidRequest(`The method ${c.req.method.slice(0, 16)} is not allowed here`, 405)
 
 /** The client's id from the body, or from HTTP Basic with an empty password as some libraries send it for public clients. */
-function readClientId(c: AppContext, params: Params): string | null | Response {
+function readClientId(c: AppContext, params: Params): string | null | Reply {
   const inBody = params.get('client_id') ?? null
   const basic = readBasic(c)
   if (basic === undefined) return inBody
   if (basic?.password === '' && (inBody === null || inBody === basic.id)) return basic.id
-  return refuseBasic(c, 'Clients here are public: they have no password')
+  return refuseBasic('Clients here are public: they have no password')
 }
 
 /** Reads the form and the client; `fallback` is the client that a request without client_id is taken for. */
-async function readClientForm(
+function readClientForm(
   c: AppContext,
   fallback: string | null,
-): Promise<Response | { params: Params; clientId: string }> {
-  const params = await readForm(c.req.raw)
-  if (typeof params === 'string') return invalidRequest(c, params)
+): Reply | { params: Params; clientId: string } {
+  const params = readForm(c)
+  if (typeof params === 'string') return invalidRequest(params)
   const clientId = readClientId(c, params)
-  if (clientId instanceof Response) return clientId
-  if (clientId === null && fallback === null) return invalidRequest(c, 'The parameter client_id is missing')
+  if (clientId instanceof Reply) return clientId
+  if (clientId === null && fallback === null) return invalidRequest('The parameter client_id is missing')
   return { params, clientId: clientId ?? fallback ?? '' }
 }
 
 function deviceAuthorization(deps: Deps): Handler {
   return async (c) => {
     // the second seed's own client sends nothing, or `{}` as JSON
-    const isBare = deps.config.seedCompat && readBasic(c) === undefined && (await isBareRequest(c.req.raw))
+    const isBare = deps.config.seedCompat && readBasic(c) === undefined && isBareRequest(c)
     if (isBare) return answer(c, await authorizeDevice(deps, c.env.caller, { client_id: SEED_CLIENT }))
-    const form = await readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
-    if (form instanceof Response) return form
+    const form = readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
+    if (form instanceof Reply) return form
     const { params, clientId: client_id } = form
     const start = { client_id, scope: params.get('scope'), device_name: params.get('device_name') }
     return answer(c, await authorizeDevice(deps, c.env.caller, start))
   }
 }
 
-async function isBareRequest(request: Request): Promise<boolean> {
-  const type = mediaType(request)
+function isBareRequest({ req, env }: AppContext): boolean {
+  const type = mediaType(req.raw)
   if (type !== '' && type !== 'application/json') return false
-  return /^\s*(\{\s*\})?\s*$/.test(await request.clone().text())
+  return /^\s*(\{\s*\})?\s*$/.test(new TextDecoder().decode(env.body))
 }
 
 function token(deps: Deps): Handler {
   return async (c) => {
-    const form = await readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
-    if (form instanceof Response) return form
+    const form = readClientForm(c, deps.config.seedCompat ? SEED_CLIENT : null)
+    if (form instanceof Reply) return form
     const { params, clientId } = form
     const grantType =
       params.get('grant_type') ?? (clientId === SEED_CLIENT && deps.config.seedCompat ? DEVICE_GRANT : null)
     switch (grantType) {
       case null:
-        return invalidRequest(c, 'The parameter grant_type is missing')
+        return invalidRequest('The parameter grant_type is missing')
       case DEVICE_GRANT:
         return await deviceGrant(deps, c, clientId, params)
       case REFRESH_GRANT:
         return await refreshGrant(deps, c, clientId, params)
       default: {
         const error_description = `Only ${DEVICE_GRANT} and ${REFRESH_GRANT} are supported`
-        return c.json({ error: 'unsupported_grant_type', error_description }, 400)
+        return json({ error: 'unsupported_grant_type', error_description }, 400)
       }
     }
   }
@@ -227,9 +221,9 @@ function readPatience(c: AppContext): Wait | undefined {
 }
 
 /** RFC 8628 section 3.4. */
-async function deviceGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Response> {
+async function deviceGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Answer> {
   const device_code = params.get('device_code')
-  if (!device_code) return invalidRequest(c, 'The parameter device_code is missing')
+  if (!device_code) return invalidRequest('The parameter device_code is missing')
   return answer(
     c,
     await redeemDeviceCode(deps, c.env.caller, { client_id, device_code, wait: readPatience(c) }),
@@ -237,20 +231,20 @@ async function deviceGrant(deps: Deps, c: AppContext, client_id: string, params:
 }
 
 /** RFC 6749 section 6. */
-async function refreshGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Response> {
+async function refreshGrant(deps: Deps, c: AppContext, client_id: string, params: Params): Promise<Answer> {
   const refresh_token = params.get('refresh_token')
-  if (!refresh_token) return invalidRequest(c, 'The parameter refresh_token is missing')
+  if (!refresh_token) return invalidRequest('The parameter refresh_token is missing')
   const request = { client_id, refresh_token, scope: params.get('scope') }
   return answer(c, await refreshLogin(deps, c.env.caller, request))
 }
 
 function pairStart(deps: Deps): Handler {
   return async (c) => {
-    const form = await readClientForm(c, null)
-    if (form instanceof Response) return form
+    const form = readClientForm(c, null)
+    if (form instanceof Reply) return form
     const { params, clientId: client_id } = form
     const paircode = params.get('paircode')
-    if (!paircode) return invalidRequest(c, 'The parameter paircode is missing')
+    if (!paircode) return invalidRequest('The parameter paircode is missing')
     const start = {
       client_id,
       paircode,
@@ -266,11 +260,11 @@ function pairStart(deps: Deps): Handler {
 
 function pairToken(deps: Deps): Handler {
   return async (c) => {
-    const form = await readClientForm(c, null)
-    if (form instanceof Response) return form
+    const form = readClientForm(c, null)
+    if (form instanceof Reply) return form
     const { params, clientId: client_id } = form
     const verifier = params.get('verifier')
-    if (!verifier) return invalidRequest(c, 'The parameter verifier is missing')
+    if (!verifier) return invalidRequest('The parameter verifier is missing')
     const poll = { client_id, verifier, code: params.get('code'), wait: readPatience(c) }
     return answer(c, await redeemVerifier(deps, c.env.caller, poll))
   }
@@ -279,29 +273,29 @@ function pairToken(deps: Deps): Handler {
 /** RFC 7009. */
 function revocation(deps: Deps): Handler {
   return async (c) => {
-    const form = await readClientForm(c, null)
-    if (form instanceof Response) return form
+    const form = readClientForm(c, null)
+    if (form instanceof Reply) return form
     const revoked = form.params.get('token')
-    if (!revoked) return invalidRequest(c, 'The parameter token is missing')
+    if (!revoked) return invalidRequest('The parameter token is missing')
     const outcome = await revokeToken(deps, c.env.caller, { token: revoked, client_id: form.clientId })
-    return outcome.status === 'revoked' ? c.body(null, 200) : answer(c, outcome)
+    return outcome.status === 'revoked' ? new Reply(null, 200, {}) : answer(c, outcome)
   }
 }
 
 /** RFC 7662, for the resource servers of the options: by HTTP Basic, or by id and secret in the form. */
 function introspection(deps: Deps): Handler {
   return async (c) => {
-    const params = await readForm(c.req.raw)
-    if (typeof params === 'string') return invalidRequest(c, params)
+    const params = readForm(c)
+    if (typeof params === 'string') return invalidRequest(params)
     const basic = readBasic(c)
     const id = basic === undefined ? params.get('client_id') : basic?.id
     const secret = basic === undefined ? params.get('client_secret') : basic?.password
     if (!isResourceServer(deps, id ?? '', secret ?? ''))
-      return refuseBasic(c, 'Only resource servers may ask, with their secret')
+      return refuseBasic('Only resource servers may ask, with their secret')
     const token = params.get('token')
     return token
-      ? c.json(await introspect(deps, c.env.caller, token))
-      : invalidRequest(c, 'The parameter token is missing')
+      ? json(await introspect(deps, c.env.caller, token))
+      : invalidRequest('The parameter token is missing')
   }
 }
 
@@ -320,14 +314,14 @@ function secured(deps: Deps): Handler {
       return c.text(`You are authenticated as: ${user.name ?? user.subject}`)
     }
     const { issuer, subject, name, email } = user
-    return c.json(who ? describe(who) : { issuer, subject, name, email })
+    return json(who ? describe(who) : { issuer, subject, name, email })
   }
 }
 
 /** Adds the OAuth endpoints, the paircode endpoints and the metadata. */
-export function addOAuthEndpoints(deps: Deps, app: Hono<AppEnv>): void {
+export function addOAuthEndpoints(deps: Deps, mount: Mount): void {
   const { basePath, seedCompat, resourceServers } = deps.config
-  const add = (path: string, methods: Methods) => route(deps, app, path, methods, wrongMethod)
+  const add = (path: string, methods: Methods) => route(deps, mount, path, methods, wrongMethod)
   for (const path of new Set([basePath + WELL_KNOWN, WELL_KNOWN + basePath]))
     add(path, { GET: metadata(deps) })
   add(`${basePath}${JWKS_PATH}`, { GET: jwks(deps) })

@@ -1,13 +1,12 @@
 /** The pages: server-rendered, no script needed, nothing decided on a GET. @module */
 
-import type { Hono } from 'hono'
 import type { Deps } from '../flows/deps.ts'
 import { ACCOUNT } from '../pages/layout.tsx'
 import { MESSAGES } from '../pages/message.tsx'
 import { accountAction, accountPage } from './account.tsx'
 import { showMessage } from './page.tsx'
 import { deviceDecision, devicePage, pairDecision, pairPage } from './review.tsx'
-import { type AppEnv, type Handler, type Methods, route } from './route.ts'
+import { type Handler, type Methods, type Mount, route } from './route.ts'
 import { devSignInForm, providerCallback, providerStart, signInPage, signOutForm } from './sign_in.tsx'
 
 const wrongMethod =
@@ -16,10 +15,10 @@ const wrongMethod =
     showMessage(deps, c, { ...MESSAGES.bad_request, status: 405, text: 'This page cannot be used that way.' })
 
 /** Adds every page. */
-export function addPages(deps: Deps, app: Hono<AppEnv>): void {
+export function addPages(deps: Deps, mount: Mount): void {
   const { basePath } = deps.config
   const add = (path: string, methods: Methods) =>
-    route(deps, app, basePath + path, methods, wrongMethod(deps))
+    route(deps, mount, basePath + path, methods, wrongMethod(deps))
   const home: Methods = { GET: (c) => c.redirect(`${basePath}/device`, 302) }
   add('/', home)
   if (basePath) add('', home)

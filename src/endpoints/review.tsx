@@ -177,7 +177,7 @@ export function devicePage(deps: Deps): Handler {
 /** `POST /device`: Allow or Deny. */
 export function deviceDecision(deps: Deps): Handler {
   return async (c) => {
-    const form = await readForm(c.req.raw)
+    const form = readForm(c)
     const userCode = typeof form === 'string' ? undefined : form.get('user_code')
     if (typeof form === 'string' || !userCode) return await showMessage(deps, c, MESSAGES.bad_request)
     return await decide(deps, c, { flow: 'device', user_code: userCode }, form)
@@ -199,7 +199,7 @@ export function pairPage(deps: Deps): Handler {
 /** `POST /pair/{paircode}`: Allow or Deny. */
 export function pairDecision(deps: Deps): Handler {
   return async (c) => {
-    const form = await readForm(c.req.raw)
+    const form = readForm(c)
     if (typeof form === 'string') return await showMessage(deps, c, MESSAGES.bad_request)
     return await decide(deps, c, pairReference(c), form)
   }

@@ -1,19 +1,28 @@
 /** How endpoints are written down: a path, a handler for each method, and one answer for every wrong method. @module */
 
-import type { Context, Hono } from 'hono'
+import type { Context } from 'hono'
 import { type Params, parseParams } from '../core/form.ts'
 import type { Caller, Deps } from '../flows/deps.ts'
+import { type Answer, withHeaders } from './reply.ts'
 
 /** What Hono carries along with each request. */
 export interface AppEnv {
-  Bindings: { readonly caller: Caller; readonly peer: string | undefined }
+  Bindings: {
+    readonly caller: Caller
+    readonly peer: string | undefined
+    /** The body, once it was read: endpoints take it from here, since a Request gives it out only once. */
+    body: Uint8Array<ArrayBuffer>
+  }
 }
 
 /** A request on its way through an endpoint. */
 export type AppContext = Context<AppEnv>
 
 /** Answers a request. */
-export type Handler = (c: AppContext) => Response | Promise<Response>
+export type Handler = (c: AppContext) => Answer | Promise<Answer>
+
+/** Puts a handler at a path, for every method, behind the checks that all paths have. */
+export type Mount = (path: string, handler: Handler) => void
 
 /** Handlers by method. HEAD is answered as GET, unless it is set to undefined because that GET has side effects. */
 export interface Methods {
@@ -27,27 +36,32 @@ export interface Methods {
  *
  * @param wrongMethod Words that answer for this kind of endpoint.
  */
-export function route(
-  deps: Deps,
-  app: Hono<AppEnv>,
-  path: string,
-  methods: Methods,
-  wrongMethod: Handler,
-): void {
+export function route(deps: Deps, mount: Mount, path: string, methods: Methods, wrongMethod: Handler): void {
   const handlers: Partial<Record<string, Handler>> = { HEAD: methods.GET, ...methods }
   const allowed = Object.keys(handlers).filter((method) => handlers[method])
-  app.all(path, async (c) => {
+  const refuse: Handler = async (c) => withHeaders(await wrongMethod(c), { Allow: allowed.join(', ') })
+  mount(path, async (c) => {
     const { method } = c.req
-    const { caller } = c.env
     const startedAt = deps.now()
-    const handler = handlers[method]
-    if (!handler) c.header('Allow', allowed.join(', '))
-    const response = await (handler ?? wrongMethod)(c)
+    const answer = await (handlers[method] ?? refuse)(c)
     // the path as it is written here: the one that came may hold a code
-    const properties = { method, path, status: response.status, request_id: caller.requestId }
-    deps.log.debug('request', { ...properties, milliseconds: deps.now() - startedAt })
-    return response
+    logRequest(deps, c.env.caller, {
+      method,
+      path,
+      status: answer.status,
+      milliseconds: deps.now() - startedAt,
+    })
+    return answer
   })
+}
+
+/** Says in the log that a request was answered. */
+export function logRequest(
+  deps: Deps,
+  caller: Caller,
+  properties: { method: string; path: string; status: number; milliseconds: number },
+): void {
+  deps.log.debug('request', { ...properties, request_id: caller.requestId })
 }
 
 /** The media type of a request's body, without parameters; a charset other than UTF-8 makes it null. */
@@ -59,17 +73,19 @@ export function mediaType(request: Request): string | null {
   return charset === undefined || /^charset="?utf-8"?$/.test(charset) ? type.trim() : null
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /**
  * Reads a form body (RFC 6749 section 3.2 and appendix B): the right media type, valid UTF-8, no parameter twice.
  *
  * @returns The parameters, or a sentence that says what is wrong.
  */
-export async function readForm(request: Request): Promise<Params | string> {
-  if (mediaType(request) !== 'application/x-www-form-urlencoded') {
+export function readForm(c: AppContext): Params | string {
+  if (mediaType(c.req.raw) !== 'application/x-www-form-urlencoded') {
     return 'The body must be application/x-www-form-urlencoded in UTF-8'
   }
   try {
-    return parseParams(new TextDecoder('utf-8', { fatal: true }).decode(await request.arrayBuffer()))
+    return parseParams(utf8.decode(c.env.body))
   } catch {
     return 'The body is not valid UTF-8'
   }

@@ -79,7 +79,7 @@ export function seedVerifyAuthenticated(deps: Deps): Handler {
     deprecated(c)
     if (requestSite(c.req.raw.headers, deps.config.origin) === 'foreign')
       return c.json({ detail: 'Cross-origin request' }, 403)
-    const form = await readForm(c.req.raw)
+    const form = readForm(c)
     const userCode = typeof form === 'string' ? undefined : form.get('user_code')
     const viewer = await findViewer(deps, c.env.caller)
     if (!viewer) return c.json({ detail: 'Authentication required' }, 401)

@@ -42,7 +42,7 @@ export function devSignInForm(deps: Deps): Handler {
     if (!deps.config.devSignIn) return await showMessage(deps, c, MESSAGES.no_such_page)
     if (requestSite(c.req.raw.headers, deps.config.origin) !== 'same-origin')
       return await showMessage(deps, c, MESSAGES.foreign_form)
-    const form = await readForm(c.req.raw)
+    const form = readForm(c)
     if (typeof form === 'string') return await showMessage(deps, c, MESSAGES.bad_request)
     const next = form.get('next')
     const step = await devSignIn(deps, c.env.caller, { username: form.get('username') ?? '', next })

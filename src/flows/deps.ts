@@ -54,7 +54,22 @@ export function warnHourly(
 /** Finds out who makes a request; `peer` is the address of the socket's other end. */
 export function toCaller(deps: Deps, request: Request, peer: string | undefined): Caller {
   const { trustedProxies, isPublic } = deps.config
-  const options = { trustedProxies, isPublic }
-  const remoteAddress = clientAddress(peer, request.headers.get('x-forwarded-for'), options)
-  return { request, remoteAddress, peer, requestId: base64url(deps.random(9)) }
+  let remoteAddress: string | null | undefined
+  let requestId: string | undefined
+  // most requests ask for neither
+  return {
+    request,
+    peer,
+    get remoteAddress() {
+      if (remoteAddress === undefined) {
+        const forwardedFor = request.headers.get('x-forwarded-for')
+        remoteAddress = clientAddress(peer, forwardedFor, { trustedProxies, isPublic })
+      }
+      return remoteAddress
+    },
+    get requestId() {
+      requestId ??= base64url(deps.random(9))
+      return requestId
+    },
+  }
 }
