@@ -107,6 +107,14 @@ const BAD_FORMS: readonly Row[] = [
     (form) => ({ body: `${encode(form)}&x=${'x'.repeat(65_536)}`, status: 413 }),
   ],
   [
+    'OPS-01 RPC-07 a body over 64 KB that announces less',
+    (form) => ({
+      headers: { 'content-length': '10' },
+      body: `${encode(form)}&x=${'x'.repeat(65_536)}`,
+      status: 413,
+    }),
+  ],
+  [
     'OPS-01 RPC-07 a chunked body over 64 KB',
     (form) => ({ body: chunked(`${encode(form)}&x=${'x'.repeat(65_536)}`), status: 413 }),
   ],

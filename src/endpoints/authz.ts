@@ -80,8 +80,7 @@ function ask(deps: Deps, ready: () => Promise<void>, dialect: Dialect, prefix: s
       return deny(request, 'server_error')
     })
     const { method } = request
-    const milliseconds = deps.now() - startedAt
-    logRequest(deps, c.env.caller, { method, path: prefix, status: answer.status, milliseconds })
+    logRequest(deps, c.env.caller, { method, path: prefix, status: answer.status }, startedAt)
     const fit = dialect === 'nginx' && answer.status !== 200 ? forNginx(answer) : answer
     return endsConnection(request) ? withHeaders(fit, { Connection: 'close' }) : fit
   }

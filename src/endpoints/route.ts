@@ -45,12 +45,7 @@ export function route(deps: Deps, mount: Mount, path: string, methods: Methods, 
     const startedAt = deps.now()
     const answer = await (handlers[method] ?? refuse)(c)
     // the path as it is written here: the one that came may hold a code
-    logRequest(deps, c.env.caller, {
-      method,
-      path,
-      status: answer.status,
-      milliseconds: deps.now() - startedAt,
-    })
+    logRequest(deps, c.env.caller, { method, path, status: answer.status }, startedAt)
     return answer
   })
 }
@@ -59,9 +54,11 @@ export function route(deps: Deps, mount: Mount, path: string, methods: Methods, 
 export function logRequest(
   deps: Deps,
   caller: Caller,
-  properties: { method: string; path: string; status: number; milliseconds: number },
+  properties: { readonly method: string; readonly path: string; readonly status: number },
+  startedAt: number,
 ): void {
-  deps.log.debug('request', { ...properties, request_id: caller.requestId })
+  const milliseconds = deps.now() - startedAt
+  deps.log.debug('request', { ...properties, request_id: caller.requestId, milliseconds })
 }
 
 /** The media type of a request's body, without parameters; a charset other than UTF-8 makes it null. */

@@ -34,22 +34,22 @@ const policies: readonly Mutant[] = [
   {
     id: 'GW-01',
     file: 'src/app.ts',
-    from: '|| isAuthz(deps, url.pathname)',
+    from: 'if (isAsked) return null',
     to: '',
     test: 'test/authz.test.ts',
   },
   {
     id: 'OPS-04',
     file: 'src/endpoints/authz.ts',
-    from: 'status: status === 401 ? 401 : 403',
-    to: 'status: status === 401 ? 401 : 503',
+    from: 'status === 401 ? 401 : 403',
+    to: 'status === 401 ? 401 : 503',
     test: 'test/authz.test.ts',
   },
   {
     id: 'OPS-02',
     file: 'src/endpoints/authz.ts',
-    from: 'if (endsConnection(request))',
-    to: 'if (request.bodyUsed)',
+    from: 'return endsConnection(request) ?',
+    to: 'return request.bodyUsed ?',
     test: 'test/authz_sockets.test.ts',
   },
 ]
@@ -148,7 +148,7 @@ const doors: readonly Mutant[] = [
   {
     id: 'KEY-03',
     file: 'src/endpoints/challenge.ts',
-    from: "if (status === 401) headers.set('WWW-Authenticate', bearerChallenge(request))",
+    from: "...(status === 401 && { 'WWW-Authenticate': bearerChallenge(request) }),",
     to: '',
     test: 'test/guard.test.ts',
   },

@@ -23,8 +23,8 @@ const device: readonly Mutant[] = [
   {
     id: 'DF-03',
     file: 'src/endpoints/route.ts',
-    from: "if (mediaType(request) !== 'application/x-www-form-urlencoded') {",
-    to: 'if (mediaType(request) === null) {',
+    from: "if (mediaType(c.req.raw) !== 'application/x-www-form-urlencoded') {",
+    to: 'if (mediaType(c.req.raw) === null) {',
     test: 'test/bad_input.test.ts',
     title: 'POST /oauth/device/authorize\\W+DF-03',
   },

@@ -8,8 +8,8 @@ const gateway: readonly Mutant[] = [
   {
     id: 'GW-01',
     file: 'src/app.ts',
-    from: 'hosts.includes(new URL(origin).host)',
-    to: 'hosts.length > 0',
+    from: 'const isOurs = url.host === host',
+    to: 'const isOurs = url.host !== null',
     test: 'test/web.test.ts',
   },
   {
@@ -22,8 +22,8 @@ const gateway: readonly Mutant[] = [
   {
     id: 'GW-03',
     file: 'src/endpoints/pages.ts',
-    from: 'route(deps, app, basePath + path, methods, wrongMethod(deps))',
-    to: "[basePath, ''].map((base) => route(deps, app, base + path, methods, wrongMethod(deps)))",
+    from: 'route(deps, mount, basePath + path, methods, wrongMethod(deps))',
+    to: "[basePath, ''].map((base) => route(deps, mount, base + path, methods, wrongMethod(deps)))",
     test: 'test/web.test.ts',
   },
   {
@@ -87,7 +87,7 @@ const rpc: readonly Mutant[] = [
   },
   {
     id: 'RPC-07',
-    file: 'src/app.ts',
+    file: 'src/endpoints/body.ts',
     from: "if (length > MAX_BODY) return 'too long'",
     to: '',
     test: 'test/router.test.ts',
@@ -166,7 +166,7 @@ const storage: readonly Mutant[] = [
 const operations: readonly Mutant[] = [
   {
     id: 'OPS-01',
-    file: 'src/app.ts',
+    file: 'src/endpoints/body.ts',
     from: 'const MAX_BODY = 65_536',
     to: 'const MAX_BODY = 65_536_000',
     test: 'test/bad_input.test.ts',
@@ -181,8 +181,8 @@ const operations: readonly Mutant[] = [
   {
     id: 'OPS-03',
     file: 'src/endpoints/route.ts',
-    from: 'const properties = { method, path, ',
-    to: 'const properties = { method, path: c.req.url, ',
+    from: '{ method, path, status: answer.status }',
+    to: '{ method, path: c.req.url, status: answer.status }',
     test: 'test/operations.test.ts',
   },
   {
