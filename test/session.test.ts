@@ -98,8 +98,6 @@ describe('browser session', () => {
     for (let hours = 0; hours < 11; hours++) {
       t.advance(3600)
       expect(await read()).toBe(200)
-      // its use is noted after the answer
-      await new Promise((resolve) => setImmediate(resolve))
     }
     t.advance(3600)
     expect(await read()).toBe(401)

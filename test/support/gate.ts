@@ -41,8 +41,13 @@ export function createTestGate(options: Partial<PairgateOptions> = {}): TestGate
     ...options,
   })
   const { origin } = new URL(options.baseUrl ?? BASE)
-  const fetch: TestGate['fetch'] = (path, init, remoteAddress = '127.0.0.1') =>
-    gate.fetch(new Request(new URL(path, origin), { redirect: 'manual', ...init }), { remoteAddress })
+  const fetch: TestGate['fetch'] = async (path, init, remoteAddress = '127.0.0.1') => {
+    const request = new Request(new URL(path, origin), { redirect: 'manual', ...init })
+    const response = await gate.fetch(request, { remoteAddress })
+    // SQLite writes what goes on after an answer in the next turn
+    await new Promise((resolve) => setImmediate(resolve))
+    return response
+  }
   return {
     gate,
     database,
