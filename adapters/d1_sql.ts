@@ -372,5 +372,8 @@ export const STEPS: Record<string, readonly string[]> = {
     'alter table "grants" add column "loopback_state" varchar(128)',
     'alter table "grants" add column "code_hash" varchar(64)',
   ],
-  '0004_decisions': ['create index if not exists "grants_decided_at" on "grants" ("decided_at")'],
+  '0004_decisions': [
+    'create index if not exists "grants_decided_at" on "grants" ("decided_at") where "decided_at" is not null',
+    'create index if not exists "grants_user_id" on "grants" ("user_id") where "user_id" is not null',
+  ],
 }

@@ -94,11 +94,15 @@ function builder(db: Kysely<unknown>, engine: Engine) {
         await unlessDone(statement, async () => (await listMissing()).length === 0)
       }
     },
-    /** Adds an index that is missing. */
+    /**
+     * Adds an index that is missing.
+     *
+     * @param kind.isSparse Rows in which the first column is null are left out, where the database can do that.
+     */
     async index(
       name: string,
       columns: readonly string[],
-      { isUnique }: { isUnique: boolean },
+      { isUnique, isSparse = false }: { isUnique: boolean; isSparse?: boolean },
     ): Promise<void> {
       const indexName = [name, ...columns].join('_')
       const create = db.schema
@@ -106,7 +110,10 @@ function builder(db: Kysely<unknown>, engine: Engine) {
         .on(name)
         .columns([...columns])
       const statement = isUnique ? create.unique() : create
-      if (engine === 'sqlite') return await statement.ifNotExists().execute()
+      if (engine === 'sqlite') {
+        const sparse = isSparse ? statement.where(columns[0] ?? '', 'is not', null) : statement
+        return await sparse.ifNotExists().execute()
+      }
       const isThere = async () => {
         const found = await db
           .withTables<{ 'information_schema.statistics': IndexRow }>()
@@ -261,9 +268,11 @@ async function addLoopback(db: Kysely<unknown>, engine: Engine): Promise<void> {
   await add('grants', { loopback_port: 'integer', loopback_state: exact(128), code_hash: exact(64) })
 }
 
-/** Instances look for decisions that another one made. */
+/** Instances look for decisions that another one made, and for those of a person; what waits for one has no part in it. */
 async function indexDecisions(db: Kysely<unknown>, engine: Engine): Promise<void> {
-  await builder(db, engine).index('grants', ['decided_at'], { isUnique: false })
+  const { index } = builder(db, engine)
+  for (const column of ['decided_at', 'user_id'])
+    await index('grants', [column], { isUnique: false, isSparse: true })
 }
 
 /** The table that notes which steps were done, as Kysely's migrator makes it. */

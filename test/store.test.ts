@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, inject, test } from 'vitest'
-import { STATEMENTS } from '../adapters/d1_sql.ts'
 import { memory } from '../adapters/memory.ts'
 import { sqlite } from '../adapters/sqlite.ts'
 import {
@@ -34,24 +33,6 @@ for (const cell of STORE_CELLS.filter(({ runtime }) => runtime === 'node')) {
   const reason = cell.database === 'mysql' && mariadb === null ? NO_MARIADB : null
   testStore(cell, KINDS[cell.database], { reason })
 }
-
-test('every statement that looks for rows finds them by an index, whatever the number of parts it looks for', async () => {
-  const file = join(folder, 'plans.db')
-  const store = sqlite(file)
-  await store.migrate()
-  await store.close()
-  const database = new DatabaseSync(file)
-  const plans = Object.entries(STATEMENTS).map(([name, { sql, parameters }]) => {
-    const steps = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters.map(() => null))
-    return { name, steps: steps.map(({ detail }) => String(detail)) }
-  })
-  database.close()
-  const scanning = plans.filter(({ steps }) => steps.some((step) => /^SCAN (?!CONSTANT)/.test(step)))
-  // these two read a table on purpose: any row, and a handful
-  expect(scanning.map(({ name }) => name)).toEqual(['ping', 'listSteps'])
-  const found = plans.find(({ name }) => name === 'findCredential')?.steps.join('\n')
-  for (const text of ['MULTI-INDEX OR', 'secret_hash=?', 'previous_hash=?']) expect(found).toContain(text)
-})
 
 test('a SQLite file is readable for its owner only', async () => {
   const file = join(folder, 'mode.db')
