@@ -284,45 +284,25 @@ export const STATEMENTS: Record<StatementName, CompiledStatement> = {
     sql: 'delete from "deliveries" where "id" = ?',
     parameters: ['id'],
   },
-  oldGrants: {
-    sql: 'select "expires_at" as "at" from "grants" where "expires_at" < ? order by "expires_at" limit ?',
-    parameters: ['before', 'batch'],
-  },
   dropGrants: {
-    sql: 'delete from "grants" where "expires_at" <= ?',
-    parameters: ['last'],
-  },
-  oldCredentials: {
-    sql: 'select "expires_at" as "at" from "credentials" where "expires_at" < ? order by "expires_at" limit ?',
+    sql: 'delete from "grants" where rowid in (select rowid as "rowid" from "grants" where "expires_at" < ? order by "expires_at" limit ?)',
     parameters: ['before', 'batch'],
   },
   dropCredentials: {
-    sql: 'delete from "credentials" where "expires_at" <= ?',
-    parameters: ['last'],
-  },
-  oldLimits: {
-    sql: 'select "bucket" as "at" from "limits" where "bucket" < ? order by "bucket" limit ?',
+    sql: 'delete from "credentials" where rowid in (select rowid as "rowid" from "credentials" where "expires_at" < ? order by "expires_at" limit ?)',
     parameters: ['before', 'batch'],
   },
   dropLimits: {
-    sql: 'delete from "limits" where "bucket" <= ?',
-    parameters: ['last'],
-  },
-  oldEvents: {
-    sql: 'select "at" from "events" where "at" < ? order by "at" limit ?',
+    sql: 'delete from "limits" where rowid in (select rowid as "rowid" from "limits" where "bucket" < ? order by "bucket" limit ?)',
     parameters: ['before', 'batch'],
   },
   dropEvents: {
-    sql: 'delete from "events" where "at" <= ?',
-    parameters: ['last'],
-  },
-  oldDeliveries: {
-    sql: 'select "next_at" as "at" from "deliveries" where "next_at" < ? order by "next_at" limit ?',
+    sql: 'delete from "events" where rowid in (select rowid as "rowid" from "events" where "at" < ? order by "at" limit ?)',
     parameters: ['before', 'batch'],
   },
   dropDeliveries: {
-    sql: 'delete from "deliveries" where "next_at" <= ?',
-    parameters: ['last'],
+    sql: 'delete from "deliveries" where rowid in (select rowid as "rowid" from "deliveries" where "next_at" < ? order by "next_at" limit ?)',
+    parameters: ['before', 'batch'],
   },
 }
 

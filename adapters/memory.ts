@@ -1,6 +1,6 @@
 /** A store in memory, for unit tests: nothing outlives the process and nothing is shared between processes. @module */
 
-import type { AuditEvent, Delivery, EventWithUser, Store, User } from '../src/mod.ts'
+import type { AuditEvent, Delivery, EventWithUser, PurgedKind, Store, User } from '../src/mod.ts'
 import {
   createRows,
   credentialAdders,
@@ -186,28 +186,30 @@ function deliveryMethods({ users, events, deliveries }: Rows): Pick<Store, Deliv
 }
 
 function purgeMethod({ grants, credentials, limits, events, deliveries }: Rows): Pick<Store, 'purge'> {
-  /** The oldest rows of those that ended before. */
-  const old = <T>(rows: Iterable<T>, time: (row: T) => number, before: number, batch: number) =>
-    [...rows]
-      .filter((row) => time(row) < before)
-      .sort((a, b) => time(a) - time(b))
-      .slice(0, batch)
   return {
-    async purge(before, batch) {
-      const drop = <T>(rows: Map<string, T>, time: (row: T) => number, limit: number) => {
-        const gone = old(rows, ([, row]) => time(row), limit, batch)
+    async purge(kind, before, batch) {
+      const oldest = <T>(rows: Iterable<T>, end: (row: T) => number) =>
+        [...rows]
+          .filter((row) => end(row) < before)
+          .sort((one, other) => end(one) - end(other))
+          .slice(0, batch)
+      const drop = <T>(rows: Map<string, T>, end: (row: T) => number) => {
+        const gone = oldest(rows, ([, row]) => end(row))
         for (const [key] of gone) rows.delete(key)
         return gone.length
       }
-      const gone = old(events, ({ at }) => at, before.events, batch)
-      for (const event of gone) events.splice(events.indexOf(event), 1)
-      return (
-        drop(grants, (g) => g.expires_at, before.grants) +
-        drop(credentials, (c) => c.expires_at, before.credentials) +
-        drop(limits, (l) => l.bucket, before.limits) +
-        drop(deliveries, (d) => d.next_at, before.deliveries) +
-        gone.length
-      )
+      const kinds: Record<PurgedKind, () => number> = {
+        grants: () => drop(grants, (grant) => grant.expires_at),
+        credentials: () => drop(credentials, (credential) => credential.expires_at),
+        limits: () => drop(limits, (limit) => limit.bucket),
+        deliveries: () => drop(deliveries, (delivery) => delivery.next_at),
+        events() {
+          const gone = oldest(events, (event) => event.at)
+          for (const event of gone) events.splice(events.indexOf(event), 1)
+          return gone.length
+        },
+      }
+      return kinds[kind]()
     },
   }
 }

@@ -1,9 +1,9 @@
 /** What the SQL store does with the audit trail, with what is to be told of it, and with what is old. @module */
 
-import type { EventWithUser, Store } from '../src/mod.ts'
+import type { EventWithUser, PurgedKind, Store } from '../src/mod.ts'
 import { splitUser } from './sql_credentials.ts'
 import type { Runner } from './sql_run.ts'
-import type { Row } from './statements.ts'
+import type { Row, StatementName } from './statements.ts'
 
 function eventWithUser(row: Row<'listEvents'>): EventWithUser {
   const { rest: event, user } = splitUser(row, row.user_id)
@@ -50,20 +50,16 @@ export function deliveries({ read, change, insert, update }: Runner): Pick<Store
   }
 }
 
-type Kind = 'Grants' | 'Credentials' | 'Limits' | 'Events' | 'Deliveries'
+/** Which statement deletes what is old of a kind. */
+const DROP = {
+  grants: 'dropGrants',
+  credentials: 'dropCredentials',
+  limits: 'dropLimits',
+  events: 'dropEvents',
+  deliveries: 'dropDeliveries',
+} as const satisfies Record<PurgedKind, StatementName>
 
 /** The store's method for what is old. */
-export function purge({ read, change }: Runner): Pick<Store, 'purge'> {
-  return {
-    async purge(before, batch) {
-      let gone = 0
-      for (const kind of ['Grants', 'Credentials', 'Limits', 'Events', 'Deliveries'] satisfies Kind[]) {
-        const time = before[kind.toLowerCase() as Lowercase<typeof kind>]
-        // about `batch` of the oldest rows: up to the time that the last of them has
-        const last = (await read(`old${kind}`, { before: time, batch })).at(-1)?.at
-        if (last !== undefined) gone += await change(`drop${kind}`, { last })
-      }
-      return gone
-    },
-  }
+export function purge({ change }: Runner): Pick<Store, 'purge'> {
+  return { purge: (kind, before, batch) => change(DROP[kind], { before, batch }) }
 }

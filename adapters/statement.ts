@@ -20,6 +20,10 @@ export const define = <V extends object, R>(
 export const pick = <T, K extends keyof T>(values: T, names: readonly K[]) =>
   Object.fromEntries(names.map((name) => [name, values[name]])) as Pick<T, K>
 
+/** Tells a database server, such as MySQL, to which several write at once, from SQLite and D1 with one writer at a time. */
+export const isServer = (db: Kysely<Tables>): boolean =>
+  db.getExecutor().adapter.supportsMultipleConnections === true
+
 /** Names a row. */
 export type Id = { readonly id: string }
 /** The present time. */

@@ -6,17 +6,16 @@
  * @module
  */
 
-import type { Kysely } from 'kysely'
-import type { Decision, Delivery, EventQuery, GrantKey, NewGrant, User } from '../src/mod.ts'
+import { type Kysely, sql } from 'kysely'
+import type { Decision, Delivery, EventQuery, GrantKey, NewGrant, PurgedKind, User } from '../src/mod.ts'
 import type { Tables } from './migrations.ts'
 import type { CompiledStatement } from './sql_run.ts'
-import { type At, define, type Id, pick, type Statement, userColumns } from './statement.ts'
+import { type At, define, type Id, isServer, pick, type Statement, userColumns } from './statement.ts'
 import { credentialStatements } from './statements_credentials.ts'
 
 type StoredGrant = NewGrant & Pick<Tables['grants'], 'status'>
 type Bucket = { readonly key: string; readonly bucket: number }
 type Old = { readonly before: number; readonly batch: number }
-type Last = { readonly last: number }
 /** Three stretches of counters. */
 type Stretches = Record<`key${1 | 2 | 3}`, string> & Record<`since${1 | 2 | 3}` | `until${1 | 2 | 3}`, number>
 
@@ -224,50 +223,28 @@ const ledgerStatements = {
   listSteps: define((db) => db.selectFrom('pairgate_migrations').select('name')),
 }
 
-/** The oldest rows of a table, by the time that they ended; and their end. */
+/**
+ * Deletes the rows that ended first, a bounded number: many counters have the same time, so that a bound in time would
+ * be none. MySQL refuses to look at a table that it deletes from, and SQLite has no limit there.
+ *
+ * @param end The column with the time that a row ended; it has an index.
+ */
+function dropOld<T extends PurgedKind>(table: T, end: keyof Tables[T] & string) {
+  const [rows, column] = [table as 'grants', end as 'expires_at']
+  const rowid = sql`rowid`
+  return define((db, { before, batch }: Old) => {
+    if (isServer(db)) return db.deleteFrom(rows).where(column, '<', before).orderBy(column).limit(batch)
+    const oldest = db.selectFrom(rows).where(column, '<', before).orderBy(column).limit(batch)
+    return db.deleteFrom(rows).where(rowid, 'in', oldest.select(rowid.as('rowid')))
+  })
+}
+
 const purgeStatements = {
-  oldGrants: define((db, { before, batch }: Old) =>
-    db
-      .selectFrom('grants')
-      .select('expires_at as at')
-      .where('expires_at', '<', before)
-      .orderBy('expires_at')
-      .limit(batch),
-  ),
-  dropGrants: define((db, { last }: Last) => db.deleteFrom('grants').where('expires_at', '<=', last)),
-  oldCredentials: define((db, { before, batch }: Old) =>
-    db
-      .selectFrom('credentials')
-      .select('expires_at as at')
-      .where('expires_at', '<', before)
-      .orderBy('expires_at')
-      .limit(batch),
-  ),
-  dropCredentials: define((db, { last }: Last) =>
-    db.deleteFrom('credentials').where('expires_at', '<=', last),
-  ),
-  oldLimits: define((db, { before, batch }: Old) =>
-    db
-      .selectFrom('limits')
-      .select('bucket as at')
-      .where('bucket', '<', before)
-      .orderBy('bucket')
-      .limit(batch),
-  ),
-  dropLimits: define((db, { last }: Last) => db.deleteFrom('limits').where('bucket', '<=', last)),
-  oldEvents: define((db, { before, batch }: Old) =>
-    db.selectFrom('events').select('at').where('at', '<', before).orderBy('at').limit(batch),
-  ),
-  dropEvents: define((db, { last }: Last) => db.deleteFrom('events').where('at', '<=', last)),
-  oldDeliveries: define((db, { before, batch }: Old) =>
-    db
-      .selectFrom('deliveries')
-      .select('next_at as at')
-      .where('next_at', '<', before)
-      .orderBy('next_at')
-      .limit(batch),
-  ),
-  dropDeliveries: define((db, { last }: Last) => db.deleteFrom('deliveries').where('next_at', '<=', last)),
+  dropGrants: dropOld('grants', 'expires_at'),
+  dropCredentials: dropOld('credentials', 'expires_at'),
+  dropLimits: dropOld('limits', 'bucket'),
+  dropEvents: dropOld('events', 'at'),
+  dropDeliveries: dropOld('deliveries', 'next_at'),
 }
 
 /** All statements by name. */

@@ -12,7 +12,7 @@ import type {
   Rotation,
 } from '../src/mod.ts'
 import type { Tables } from './migrations.ts'
-import { type At, define, type Id, pick, userColumns } from './statement.ts'
+import { type At, define, type Id, isServer, pick, userColumns } from './statement.ts'
 
 type OfKind = { readonly user_id: string; readonly kind: CredentialKind }
 type Use = Id & At & { readonly address: string | null }
@@ -67,7 +67,7 @@ const countOthers = (values: { readonly kind: CredentialKind } & At) =>
  * is counted by the next. A database with one writer needs none.
  */
 const locked = <Q extends SelectQueryBuilder<never, never, unknown>>(db: Kysely<Tables>, query: Q): Q =>
-  db.getExecutor().adapter.supportsMultipleConnections ? (query.forUpdate() as Q) : query
+  isServer(db) ? (query.forUpdate() as Q) : query
 
 const withUser = (db: Kysely<Tables>) =>
   db

@@ -230,6 +230,12 @@ export interface CredentialWithUser {
   readonly user: User
 }
 
+/**
+ * What has an end of its own and is deleted some time after it: a grant or a credential that expired, a counter whose
+ * stretch of time began, an event that happened, a delivery that was due.
+ */
+export type PurgedKind = 'grants' | 'credentials' | 'limits' | 'events' | 'deliveries'
+
 /** Which buckets of a counter to sum: from `since` on, before `until`. */
 export interface LimitQuery {
   readonly key: string
@@ -341,9 +347,10 @@ export interface Store {
   claimDelivery(delivery: Delivery, nextAt: number): Promise<boolean>
   /** Forgets a delivery: it arrived, or never will. */
   dropDelivery(id: string): Promise<void>
-  /** Deletes at most about `batch` rows of each kind that ended before the given time. Returns how many went. */
-  purge(
-    before: { grants: number; credentials: number; limits: number; events: number; deliveries: number },
-    batch: number,
-  ): Promise<number>
+  /**
+   * Deletes rows of a kind that ended before a time, at most `batch` of them: those that ended first.
+   *
+   * @returns How many went; fewer than `batch`: there are no more.
+   */
+  purge(kind: PurgedKind, before: number, batch: number): Promise<number>
 }

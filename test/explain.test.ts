@@ -225,16 +225,11 @@ const VALUES_OF: Partial<Record<StatementName, Record<string, unknown>>> = {
   findGrantBySecret: { secret_hash: hash(deviceCodeOf(10)) },
   listEvents: { before: NOW, id: 'zz' },
   listEventsOf: { before: NOW, id: 'zz' },
-  dropGrants: { last: NOW + 60_000 + 50 },
-  oldGrants: { before: NOW + 60_000 + 50 },
-  dropCredentials: { last: NOW + 30 * DAY + 50 },
-  oldCredentials: { before: NOW + 30 * DAY + 50 },
-  dropLimits: { last: OLDEST_LIMITS },
-  oldLimits: { before: OLDEST_LIMITS + 1 },
-  dropEvents: { last: NOW - ROWS + 50 },
-  oldEvents: { before: NOW - ROWS + 50 },
-  dropDeliveries: { last: NOW },
-  oldDeliveries: { before: NOW },
+  dropGrants: { before: NOW + 60_000 + 50 },
+  dropCredentials: { before: NOW + 30 * DAY + 50 },
+  dropLimits: { before: OLDEST_LIMITS + 1 },
+  dropEvents: { before: NOW - ROWS + 50 },
+  dropDeliveries: { before: NOW },
 }
 
 function createMysqlCompiler(): Kysely<Tables> {

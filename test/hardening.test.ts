@@ -208,16 +208,6 @@ describe('what strangers can make happen at will', () => {
     expect(t.rows("SELECT id FROM events WHERE type = 'refused'")).toHaveLength(2)
   })
 
-  test('STO-06 old rows are purged also while every start is refused', async () => {
-    const t = createTestGate({ limits: { startPerMinute: 1 } })
-    await startAs(t, 'device')
-    t.advance(2 * 86_400)
-    await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
-    t.advance(1)
-    for (let i = 0; i < 3; i++) await t.post('/oauth/device/authorize', { client_id: 'pairgate-cli' })
-    expect(t.rows('SELECT id FROM grants')).toHaveLength(1)
-  })
-
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(
     'RPC-06 the method %s does nothing',
     async (method) => {

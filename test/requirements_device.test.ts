@@ -10,6 +10,7 @@ import {
   startDevice,
   type TestGate,
 } from './support/gate.ts'
+import { createSettledGate } from './support/webhook_receiver.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -199,7 +200,7 @@ describe('pace and time', () => {
   })
 
   test('DF-23 STO-06 what ended is kept for a day, so that a replay is recognised, and then deleted', async () => {
-    const t = createTestGate()
+    const t = createSettledGate()
     const over = await startDevice(t)
     await allow(t, over.verification_uri_complete)
     await pollDevice(t, over.device_code)
@@ -208,8 +209,7 @@ describe('pace and time', () => {
       t.rows('SELECT id FROM grants WHERE user_code = ?', over.user_code.replace('-', '')).length
     const tidy = async () => {
       await startDevice(t)
-      // deleting goes on after the answer, on a database that answers at once
-      await new Promise((resolve) => setImmediate(resolve))
+      await t.settle()
     }
     t.advance(86_400)
     await tidy()

@@ -7,6 +7,7 @@ import { sha256Hex } from '../hash.ts'
 import type { Credential, CredentialWithUser, User } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
+import { purgeSometimes } from './purge.ts'
 
 /** A secret that is good: whose it is, and which credential it opens. */
 export interface Verified {
@@ -52,6 +53,7 @@ function noteUse(deps: Deps, caller: Caller, found: CredentialWithUser, now: num
   if (now - credential.last_used_at < TOUCH_EVERY) return
   const use = { now, before: now - TOUCH_EVERY, address: caller.remoteAddress }
   deps.defer(deps.store.touchCredential(credential.id, use))
+  purgeSometimes(deps)
 }
 
 /**

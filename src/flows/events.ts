@@ -5,6 +5,7 @@ import { base64url, fromBase64url, toBase64url } from '../hash.ts'
 import type { PairgateEvent } from '../options.ts'
 import { type AuditEvent, EVENT_TYPES, type EventType, type User, type UserIdentity } from '../store.ts'
 import type { Caller, Deps } from './deps.ts'
+import { purgeSometimes } from './purge.ts'
 import { userId } from './user_id.ts'
 import { announce, toPairgateEvent } from './webhooks.ts'
 
@@ -59,6 +60,7 @@ export async function recordEvent(
     deps.log.error('The audit trail could not be written', { event: type, error })
   }
   announce(deps, event, user)
+  purgeSometimes(deps)
 }
 
 /** Which events to read. */

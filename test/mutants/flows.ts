@@ -240,7 +240,8 @@ const device: readonly Mutant[] = [
     file: 'src/flows/device.ts',
     from: 'purgeSometimes(deps)',
     to: '',
-    test: 'test/requirements_device.test.ts',
+    test: 'test/purge.test.ts',
+    title: 'also starts that are refused',
   },
   {
     id: 'DF-24',

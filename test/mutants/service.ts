@@ -161,6 +161,38 @@ const storage: readonly Mutant[] = [
     to: 'const DAY = 0',
     test: 'test/requirements_device.test.ts',
   },
+  {
+    id: 'STO-06',
+    file: 'src/flows/purge.ts',
+    from: 'if (left.length > 0) next.set(deps, now)',
+    to: '',
+    test: 'test/purge.test.ts',
+    title: 'a backlog is worked off',
+  },
+  {
+    id: 'STO-06',
+    file: 'src/flows/purge.ts',
+    from: 'round < ROUNDS && ',
+    to: '',
+    test: 'test/purge.test.ts',
+    title: 'is bounded',
+  },
+  {
+    id: 'STO-06',
+    file: 'src/flows/events.ts',
+    from: '  purgeSometimes(deps)',
+    to: '',
+    test: 'test/purge.test.ts',
+    title: 'whoever writes something tidies up',
+  },
+  {
+    id: 'STO-06',
+    file: 'adapters/statements.ts',
+    from: '.orderBy(column).limit(batch)\n    return',
+    to: '.orderBy(column)\n    return',
+    test: 'test/purge.test.ts',
+    title: 'is bounded',
+  },
 ]
 
 const operations: readonly Mutant[] = [

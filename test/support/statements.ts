@@ -65,9 +65,13 @@ function listen(database: DatabaseSync, statements: Statement[]): SqliteDatabase
 /** A test gate whose statements can be listened to. */
 export interface Listened extends TestGate {
   readonly send: Send
-  /** The statements that `work` takes, those after its answer included. */
+  /** The statements that `work` takes, those after its answer included, but for those of {@link tidying}. */
   during(work: () => Promise<unknown>): Promise<Statement[]>
+  /** The statements that delete what is old: whoever writes something runs them once a minute. */
+  tidying(work: () => Promise<unknown>): Promise<Statement[]>
 }
+
+const isTidying = (text: string) => /^delete from "\w+" where rowid in \(select .* limit \?\)$/.test(text)
 
 /** A gate whose tables are there already. */
 export async function createListened(
@@ -75,8 +79,19 @@ export async function createListened(
   file = ':memory:',
 ): Promise<Listened> {
   const statements: Statement[] = []
+  const deferred = new Set<Promise<unknown>>()
   const database = new DatabaseSync(file)
-  const t = createTestGate({ database: sqlite(listen(database, statements)), ...options })
+  const t = createTestGate({
+    database: sqlite(listen(database, statements)),
+    waitUntil: (work) => deferred.add(work),
+    ...options,
+  })
+  const settle = async () => {
+    for (const work of deferred) {
+      await work
+      deferred.delete(work)
+    }
+  }
   await t.gate.migrate()
   const send: Send = (path, init) => t.fetch(path, init)
   const listened: Listened = {
@@ -87,17 +102,18 @@ export async function createListened(
     async during(work) {
       statements.length = 0
       await work()
-      // what is deferred has been started by now; a write takes one turn of the event loop, and wakes whoever waits for it
-      for (let turns = 0, seen = -1; turns < 3; turns++) {
-        if (statements.length > seen) turns = 0
-        seen = statements.length
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-      return [...statements]
+      await settle()
+      return statements.filter(({ text }) => !isTidying(text))
+    },
+    async tidying(work) {
+      statements.length = 0
+      await work()
+      await settle()
+      return statements.filter(({ text }) => isTidying(text))
     },
   }
-  // the first start of a minute tidies up
-  await startLogin(send, 'device')
+  // the first to write something tidies up
+  await listened.tidying(() => startLogin(send, 'device'))
   return listened
 }
 
