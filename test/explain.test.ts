@@ -218,7 +218,7 @@ const VALUES: Record<string, unknown> = {
 /** Makes the rows that are asked for: of what is not there the optimizer says so, and no more. */
 const EXAMPLES = [
   `UPDATE grants SET status = 'approved', user_id = '${idOf(10)}', decided_at = ${NOW}, user_code = 'BCDFGHJK' WHERE id = '${idOf(10)}'`,
-  `UPDATE credentials SET family_hash = '${hash('family')}', refresh_hash = '${hash('refresh')}' WHERE id = '${idOf(10)}'`,
+  `UPDATE credentials SET grant_id = '${idOf(10)}', family_hash = '${hash('family')}', refresh_hash = '${hash('refresh')}' WHERE id = '${idOf(10)}'`,
 ]
 /** Where a value means something else. */
 const VALUES_OF: Partial<Record<StatementName, Record<string, unknown>>> = {

@@ -23,15 +23,17 @@ const bytes = (text: string) => hash('sha512', text, 'buffer')
 
 /** The id of the n-th row, in every table: 128 bits. */
 export const idOf = (n: number) => base64url(`id ${n}`).slice(0, 22)
+/** The id of the grant that the n-th credential came of; it is gone by now. */
+const goneOf = (n: number) => base64url(`gone ${n}`).slice(0, 22)
 /** The device code of the n-th grant. */
 export const deviceCodeOf = (n: number) => base64url(`device code ${n}`)
 /** The API key of the n-th credential. */
 export const keyOf = (n: number) => createSecret(() => bytes(`key ${n}`), 'pg', 'api_key')
-/** The user code of the n-th grant: all over the alphabet, and no two alike. */
+/** The user code of the n-th grant, up to 20 million: all over the alphabet, and no two alike. */
 function userCodeOf(n: number): string {
   const { length } = USER_CODE_ALPHABET
   const places = Array.from({ length: USER_CODE_LENGTH.ordinary }, (_, i) => length ** i)
-  return places.map((place) => USER_CODE_ALPHABET[Math.floor((n * 7_368_787_003) / place) % length]).join('')
+  return places.map((place) => USER_CODE_ALPHABET[Math.floor((n * 368_787_011) / place) % length]).join('')
 }
 /** The person whose the n-th row is. */
 const personOf = (n: number) => idOf(n - (n % PER_PERSON))
@@ -53,7 +55,13 @@ const ROWS: Record<FilledTable, (n: number, now: number) => Row | null> = {
   credentials(n, now) {
     const key = keyOf(n)
     return {
-      ...{ id: idOf(n), kind: 'api_key', user_id: personOf(n), grant_id: idOf(n), client_id: 'pairgate-cli' },
+      ...{
+        id: idOf(n),
+        kind: 'api_key',
+        user_id: personOf(n),
+        grant_id: goneOf(n),
+        client_id: 'pairgate-cli',
+      },
       ...{ secret_hash: hex(key), hint: `pgk_…${key.slice(-4)}`, name: `ada@laptop-${n % 1000} (BVTH-ZJMK)` },
       ...{ scope: '', remote_address: addressOf(n), approved_address: addressOf(n) },
       ...{
