@@ -7,6 +7,7 @@ import {
   type Answer,
   call,
   type Door,
+  type Flow,
   type Hold,
   type Login,
   openDecision,
@@ -17,8 +18,11 @@ import {
 } from './support/logins.ts'
 import { createListened, EACH } from './support/statements.ts'
 
-beforeEach(() => {
+const fakeTimers = () =>
   vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval', 'performance'] })
+
+beforeEach(() => {
+  fakeTimers()
 })
 afterEach(() => {
   expect(vi.getTimerCount()).toBe(0)
@@ -36,6 +40,16 @@ async function hold(send: Send, login: Login, door: Door, options: Hold = {}): P
   const answer = poll(send, login, door, { wait: 30, ...options })
   await untilHeld(before + 1)
   return [answer]
+}
+
+/** Starts a login; the tidying up that comes with the first one is over then. */
+async function start(send: Send, flow: Flow): Promise<Login> {
+  const login = await startLogin(send, flow)
+  for (let i = 0; i < 20; i++) {
+    await vi.advanceTimersByTimeAsync(0)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return login
 }
 
 /** The clock and the timers go on together. */
@@ -59,7 +73,7 @@ async function decide(t: TestGate, login: Login, decision: 'allow' | 'deny'): Pr
 describe.each(EACH)('%s by the %s door', (flow, door) => {
   test('one poll, answered when the person allows', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [answer] = await hold(sendTo(t), login, door)
     await decide(t, login, 'allow')
     expect(await answer).toMatchObject({ http: 200, status: 'issued' })
@@ -68,7 +82,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('one poll, answered when the person denies', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [answer] = await hold(sendTo(t), login, door)
     await decide(t, login, 'deny')
     expect((await answer)?.status).toBe('access_denied')
@@ -76,7 +90,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('nobody decides: the usual answer, in the end', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [answer] = await hold(sendTo(t), login, door, { wait: 7 })
     await pass(t, 6.5)
     expect(vi.getTimerCount()).toBe(2)
@@ -87,7 +101,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('DF-12 it counts once for the pace, when it came', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [long] = await hold(sendTo(t), login, door, { wait: 5 })
     await pass(t, 5)
     await long
@@ -99,7 +113,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('DF-12 another poll while it is held is too fast, and does not end it', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [answer] = await hold(sendTo(t), login, door)
     await pass(t, 6)
     const second = await poll(sendTo(t), login, door, { wait: 30 })
@@ -110,7 +124,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('a connection that ends is not held, and nothing is issued to it', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const { signal, abort } = createAbort()
     const [gone] = await hold(sendTo(t), login, door, { signal })
     abort()
@@ -121,7 +135,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('a request that is decided or too fast is answered at once', async () => {
     const t = createTestGate()
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     await poll(sendTo(t), login, door)
     expect((await poll(sendTo(t), login, door, { wait: 30 })).status).toBe('slow_down')
     await decide(t, login, 'deny')
@@ -130,7 +144,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('DF-19 its request expires: it is told at that moment', async () => {
     const t = createTestGate({ deviceCodeSeconds: 10, paircodeSeconds: 10 })
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [answer] = await hold(sendTo(t), login, door)
     await pass(t, 10)
     expect((await answer)?.status).toBe('expired_token')
@@ -138,7 +152,7 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
   test('the end of the service: all are answered, and no more are held', async () => {
     const t = createTestGate()
-    const logins = [await startLogin(sendTo(t), flow), await startLogin(sendTo(t), flow)] as const
+    const logins = [await start(sendTo(t), flow), await start(sendTo(t), flow)] as const
     const [one] = await hold(sendTo(t), logins[0], door)
     await t.gate.drain()
     expect((await one)?.status).toBe('authorization_pending')
@@ -158,15 +172,15 @@ describe('bounds', () => {
     const t = createTestGate({ limits: { heldPerAddress: 2 } })
     const [near, far] = [sendTo(t, '203.0.113.1'), sendTo(t, '203.0.113.2')]
     const answers = []
-    for (let i = 0; i < 2; i++) answers.push(...(await hold(near, await startLogin(near, 'device'), 'form')))
-    const beyond = await poll(near, await startLogin(near, 'device'), 'form', { wait: 30 })
+    for (let i = 0; i < 2; i++) answers.push(...(await hold(near, await start(near, 'device'), 'form')))
+    const beyond = await poll(near, await start(near, 'device'), 'form', { wait: 30 })
     expect(beyond).toMatchObject({ http: 400, status: 'authorization_pending' })
-    answers.push(...(await hold(far, await startLogin(far, 'device'), 'form')))
+    answers.push(...(await hold(far, await start(far, 'device'), 'form')))
     await pass(t, 30)
     expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(
       Array(3).fill('authorization_pending'),
     )
-    const [again] = await hold(near, await startLogin(near, 'device'), 'form')
+    const [again] = await hold(near, await start(near, 'device'), 'form')
     await t.gate.drain()
     await again
   })
@@ -174,23 +188,26 @@ describe('bounds', () => {
   test('RPC-08 in all; 0 holds none', async () => {
     const t = createTestGate({ limits: { heldTotal: 1 } })
     const [near, far] = [sendTo(t, '203.0.113.1'), sendTo(t, '203.0.113.2')]
-    const [answer] = await hold(near, await startLogin(near, 'pair'), 'trpc')
-    const beyond = await poll(far, await startLogin(far, 'pair'), 'trpc', { wait: 30 })
+    const [answer] = await hold(near, await start(near, 'pair'), 'trpc')
+    const beyond = await poll(far, await start(far, 'pair'), 'trpc', { wait: 30 })
     expect(beyond.status).toBe('authorization_pending')
     await t.gate.drain()
     await answer
     const none = createTestGate({ limits: { heldTotal: 0 } })
-    const login = await startLogin(sendTo(none), 'device')
+    const login = await start(sendTo(none), 'device')
     expect((await poll(sendTo(none), login, 'form', { wait: 30 })).status).toBe('authorization_pending')
   })
 })
 
 describe('several instances', () => {
   test('RPC-08 what another one decided is found by one query for all, twice a second', async () => {
+    vi.useRealTimers()
     const t = await createListened()
+    fakeTimers()
     // its clock stays behind
     const other = createTestGate({ database: sqlite(t.database) })
-    const logins = await Promise.all(Array.from({ length: 20 }, () => startLogin(t.send, 'device')))
+    await start(sendTo(other), 'device')
+    const logins = await Promise.all(Array.from({ length: 20 }, () => start(t.send, 'device')))
     const answers = []
     for (const login of logins) answers.push(...(await hold(t.send, login, 'form')))
     const looks = await t.during(() => pass(t, 4))
@@ -207,7 +224,7 @@ describe('several instances', () => {
 
 describe('Prefer (RFC 7240)', () => {
   const ask = async (t: TestGate, prefer: string) => {
-    const { secret } = await startLogin(sendTo(t), 'device')
+    const { secret } = await start(sendTo(t), 'device')
     const form = { grant_type: DEVICE_GRANT, client_id: 'pairgate-cli', device_code: secret }
     return t.fetch('/oauth/device/token', {
       method: 'POST',
@@ -252,14 +269,14 @@ describe('Prefer (RFC 7240)', () => {
 
   test.each([-1, 1.5, 'soon' as unknown as number])('tRPC: wait %s is refused', async (wait) => {
     const t = createTestGate()
-    const { secret } = await startLogin(sendTo(t), 'device')
+    const { secret } = await start(sendTo(t), 'device')
     const input = { client_id: 'pairgate-cli', device_code: secret, wait }
     expect((await call(sendTo(t), 'device.token', input)).http).toBe(400)
   })
 
   test('RPC-08 tRPC: more than 30 is 30', async () => {
     const t = createTestGate()
-    const [answer] = await hold(sendTo(t), await startLogin(sendTo(t), 'pair'), 'trpc', { wait: 1e9 })
+    const [answer] = await hold(sendTo(t), await start(sendTo(t), 'pair'), 'trpc', { wait: 1e9 })
     await pass(t, 30)
     expect((await answer)?.status).toBe('authorization_pending')
   })
