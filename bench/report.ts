@@ -111,13 +111,16 @@ function memoryTable({ pending, pendingCodes }: Results): string {
   )
 }
 
+const COLD_START = `From the start on an empty database to the first answer; that of others than pairgate with a
+shell that starts them, and to the next 20 ms.`
+
 /** Memory of held polls, and cold starts. */
 function otherTables({ heldMemory, coldStart }: Results): string[] {
   const held = [...heldMemory].map(([name, one]) => [name, plain(one.held), plain(one.perPoll / 1000)])
   const starts = [...coldStart].map(([name, ms]) => [name, plain(ms)])
   return [
     ...(held.length > 0 ? [table(['F held polls', 'held at once', 'KB each'], held)] : []),
-    ...(starts.length > 0 ? [table(['F cold start', 'first answer, ms'], starts)] : []),
+    ...(starts.length > 0 ? [COLD_START, table(['F cold start', 'first answer, ms'], starts)] : []),
   ]
 }
 

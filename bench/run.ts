@@ -37,10 +37,10 @@ const FULL = {
 }
 const QUICK = {
   rounds: 1,
-  seconds: 0.6,
-  warmUp: 0.4,
+  seconds: 0.5,
+  warmUp: 0.3,
   logins: 40,
-  pendingCodes: 3_000,
+  pendingCodes: 2_000,
   heldPolls: 1_000,
   repeats: 1,
 }
