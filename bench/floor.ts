@@ -28,6 +28,9 @@ const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
 const INTERVAL = 5
 const GRANT_SECONDS = 1800
 const CREDENTIAL_SECONDS = 86_400
+const TIMES = { expires_in: GRANT_SECONDS, interval: INTERVAL }
+/** SQLite's extended result code. */
+const UNIQUE_VIOLATION = 2067
 /** Who may ask about tokens. */
 const RESOURCE_SERVER = Buffer.from(`Basic ${btoa(process.env.FLOOR_RESOURCE_SERVER ?? '')}`)
 
@@ -75,10 +78,16 @@ export function openFloor(file: string) {
       insertSession.run(sha256(session), id, Date.now() + CREDENTIAL_SECONDS * 1000)
       return session
     },
-    authorize(clientId: string) {
+    authorize(clientId: string): { device_code: string; user_code: string } {
       const [device_code, user_code, now] = [secret(), userCode(), Date.now()]
-      insertGrant.run(sha256(device_code), user_code, clientId, now, now + GRANT_SECONDS * 1000)
-      return { device_code, user_code, expires_in: GRANT_SECONDS, interval: INTERVAL }
+      try {
+        insertGrant.run(sha256(device_code), user_code, clientId, now, now + GRANT_SECONDS * 1000)
+      } catch (error) {
+        // somebody has the same user code: among 200,000 there are two
+        if ((error as { errcode?: number }).errcode === UNIQUE_VIOLATION) return this.authorize(clientId)
+        throw error
+      }
+      return { device_code, user_code, ...TIMES }
     },
     approve(session: string, code: string): boolean {
       const now = Date.now()

@@ -54,9 +54,9 @@ const SCHEMA = `
   PRAGMA synchronous = NORMAL;
   CREATE TABLE models (
     model TEXT NOT NULL, id TEXT NOT NULL, payload TEXT NOT NULL, grant_id TEXT, user_code TEXT, uid TEXT,
-    expires_at INTEGER, consumed_at INTEGER, PRIMARY KEY (model, id)) WITHOUT ROWID;
+    expires_at INTEGER, consumed_at INTEGER, UNIQUE (model, id));
   CREATE INDEX models_grant ON models (grant_id) WHERE grant_id IS NOT NULL;
-  CREATE UNIQUE INDEX models_user_code ON models (user_code) WHERE user_code IS NOT NULL;
+  CREATE INDEX models_user_code ON models (user_code) WHERE user_code IS NOT NULL;
   CREATE UNIQUE INDEX models_uid ON models (uid) WHERE uid IS NOT NULL;`
 
 /** Makes an adapter for each model, all of them over one table. */
@@ -65,11 +65,11 @@ function createAdapters(file: string) {
   db.exec(SCHEMA)
   const columns = 'SELECT payload, expires_at, consumed_at FROM models'
   const byId = db.prepare(`${columns} WHERE model = ? AND id = ?`)
-  const byUserCode = db.prepare(`${columns} WHERE user_code = ?`)
+  const byUserCode = db.prepare(`${columns} WHERE user_code = ? ORDER BY rowid DESC LIMIT 1`)
   const byUid = db.prepare(`${columns} WHERE uid = ?`)
   const upsert = db.prepare(
     `INSERT INTO models (model, id, payload, grant_id, user_code, uid, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at`,
+     ON CONFLICT (model, id) DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at`,
   )
   const consume = db.prepare('UPDATE models SET consumed_at = ? WHERE model = ? AND id = ?')
   const destroy = db.prepare('DELETE FROM models WHERE model = ? AND id = ?')
