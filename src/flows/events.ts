@@ -1,10 +1,10 @@
 /** The audit trail: one row and one log line for each thing that happened, and how it is read. @module */
 
 import { PairgateError } from '../errors.ts'
-import { base64url, fromBase64url, toBase64url } from '../hash.ts'
+import { fromBase64url, toBase64url } from '../hash.ts'
 import type { PairgateEvent } from '../options.ts'
 import { type AuditEvent, EVENT_TYPES, type EventType, type User, type UserIdentity } from '../store.ts'
-import type { Caller, Deps } from './deps.ts'
+import { type Caller, createId, type Deps } from './deps.ts'
 import { purgeSometimes } from './purge.ts'
 import { userId } from './user_id.ts'
 import { announce, toPairgateEvent } from './webhooks.ts'
@@ -34,9 +34,10 @@ export async function recordEvent(
   type: EventType,
   about: EventSubject,
 ): Promise<void> {
+  const at = deps.now()
   const event: AuditEvent = {
-    id: base64url(deps.random(12)),
-    at: deps.now(),
+    id: createId(deps, at, 6),
+    at,
     type,
     user_id: about.user?.id ?? about.user_id ?? null,
     client_id: about.client_id ?? null,

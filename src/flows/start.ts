@@ -4,11 +4,10 @@ import type { Client } from '../config.ts'
 import type { Flow } from '../core/grant.ts'
 import type { Refusal } from '../core/outcome.ts'
 import { cleanLabel } from '../core/text.ts'
-import { base64url } from '../hash.ts'
 import type { NewGrant } from '../store.ts'
 import { refuseNetwork } from './access.ts'
 import { scopeList } from './credentials.ts'
-import { type Caller, type Deps, warnHourly } from './deps.ts'
+import { type Caller, createId, type Deps, warnHourly } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { pendingLimits, releaseLimits, startLimit, takeOrRecord } from './limits.ts'
 
@@ -85,7 +84,7 @@ export async function startGrant(
     const { seconds, ...parts } = make()
     const grant: NewGrant = {
       ...parts,
-      id: base64url(deps.random(16)),
+      id: createId(deps, now, 10),
       client_id: client.id,
       scope,
       device_name: cleanLabel(start.device_name),
