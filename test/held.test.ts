@@ -167,6 +167,20 @@ function createAbort() {
   return { signal: controller.signal, abort: () => controller.abort() }
 }
 
+test('the trail has what happened within one millisecond in its order', async () => {
+  const t = createTestGate()
+  const flows = ['device', 'pair', 'device', 'pair', 'device'] as const
+  const alice = await signIn(sendTo(t), BASE, 'alice')
+  for (const flow of flows) {
+    const login = await startLogin(sendTo(t), flow)
+    const [answer] = await hold(sendTo(t), login, 'form')
+    await (await openDecision(sendTo(t), BASE, alice, login))('allow')
+    await answer
+  }
+  const types = (await t.gate.events()).events.map(({ type }) => type).reverse()
+  expect(types).toEqual(['signed_in', ...flows.flatMap(() => ['started', 'approved', 'issued'])])
+})
+
 describe('bounds', () => {
   test('RPC-08 per address: those beyond are answered at once, and others are held', async () => {
     const t = createTestGate({ limits: { heldPerAddress: 2 } })

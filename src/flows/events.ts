@@ -36,7 +36,7 @@ export async function recordEvent(
 ): Promise<void> {
   const at = deps.now()
   const event: AuditEvent = {
-    id: createId(deps, at, 6),
+    id: createId(deps, at, 5),
     at,
     type,
     user_id: about.user?.id ?? about.user_id ?? null,
