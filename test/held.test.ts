@@ -161,6 +161,18 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
   })
 })
 
+test('the clock is set while polls are held: they are answered all the same, and their end is waited for', async () => {
+  const t = createTestGate()
+  const [one, two] = [await startLogin(sendTo(t), 'device'), await startLogin(sendTo(t), 'pair')]
+  const answers = await hold(sendTo(t), one, 'form')
+  t.advance(60)
+  answers.push(...(await hold(sendTo(t), two, 'form')))
+  await decide(t, one, 'allow')
+  expect((await answers[0])?.status).toBe('issued')
+  await t.gate.drain()
+  expect((await answers[1])?.status).toBe('authorization_pending')
+})
+
 /** `new Request` follows its signal; so does what the test does. */
 function createAbort() {
   const controller = new AbortController()

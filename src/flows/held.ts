@@ -54,7 +54,7 @@ export interface Held {
 
 interface Entry {
   readonly bucket: string
-  /** When it is over at the latest. On Workers a request that is cut off never says that it ended. */
+  /** When it is over at the latest, by the clock that no one sets. On Workers a request that is cut off never says that it ended. */
   readonly until: number
   readonly letGo: (isThere: boolean) => void
 }
@@ -131,7 +131,7 @@ export function createHeld(parts: Parts): Held {
   }
   const forgetOld = () => {
     for (const [grantId, entry] of held) {
-      if (entry.until >= now()) return
+      if (entry.until >= performance.now()) return
       forget(grantId, entry)
     }
   }
@@ -139,7 +139,7 @@ export function createHeld(parts: Parts): Held {
   const { begin, look } = createLook(parts, release)
 
   return {
-    has: (grantId) => (held.get(grantId)?.until ?? 0) >= now(),
+    has: (grantId) => (held.get(grantId)?.until ?? 0) >= performance.now(),
     hold(grantId, until, address, { seconds, signals }) {
       forgetOld()
       const bucket = addressBucket(address)
@@ -148,7 +148,7 @@ export function createHeld(parts: Parts): Held {
       if (held.size === 0) begin()
       const time = Math.min(seconds, MAX_WAIT, (until - now()) / 1000)
       const { released, letGo, stop } = watch(time, signals, look)
-      const entry: Entry = { bucket, until: now() + (time + 1) * 1000, letGo }
+      const entry: Entry = { bucket, until: performance.now() + (time + 1) * 1000, letGo }
       held.set(grantId, entry)
       perAddress.set(bucket, (perAddress.get(bucket) ?? 0) + 1)
       return {
