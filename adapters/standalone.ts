@@ -1,6 +1,6 @@
 /** pairgate as a server of its own: settings from the environment, a greeting, a clean end. @module */
 
-import { createGate } from '../src/internal.ts'
+import { createGate, isPublicHost, PRIVATE_NETWORKS } from '../src/internal.ts'
 import { type Pairgate, PairgateError } from '../src/mod.ts'
 import { type Environment, refuse } from './environment.ts'
 import { consoleLog, explain } from './log.ts'
@@ -41,6 +41,12 @@ export interface Address {
   readonly port: number
   /** Proxies, as CIDRs, that may have more sockets than others. */
   readonly trustedProxies?: readonly string[] | undefined
+}
+
+/** Who has everybody's sockets: the proxies. At a public URL a private address is one that nobody named. */
+function proxiesOf({ baseUrl, trustedProxies = [] }: Settings['options']): readonly string[] {
+  const isPublic = isPublicHost(new URL(baseUrl).hostname)
+  return isPublic ? [...PRIVATE_NETWORKS, ...trustedProxies] : trustedProxies
 }
 
 /** What a runtime adds: a listening socket. */
@@ -92,7 +98,6 @@ export async function serveStandalone(
   const log = consoleLog(env.PAIRGATE_LOG, isTerminal)
   const settings = await readSettings(env)
   const { hostname, port, newSecret } = settings
-  const { trustedProxies } = settings.options
   const gate = createGate(settings.options, log)
   try {
     await (settings.options.autoMigrate === false ? gate.checkSchema() : gate.migrate())
@@ -100,6 +105,7 @@ export async function serveStandalone(
       await gate.close()
       return await serveStandalone(env, listen, isTerminal)
     }
+    const trustedProxies = proxiesOf(settings.options)
     const server = await listen(gate, { hostname, port, trustedProxies }).catch(refuseAddress(settings))
     greet(settings)
     return async () => {

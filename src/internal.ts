@@ -1,6 +1,14 @@
 /** What the adapters use of the inside, and nobody else: it may change at any time. @module */
 
-export { addressBucket, isInRanges, isLoopbackHost, isProtected, parseRange } from './core/address.ts'
+export {
+  addressBucket,
+  isInRanges,
+  isLoopbackHost,
+  isProtected,
+  isPublicHost,
+  PRIVATE_NETWORKS,
+  parseRange,
+} from './core/address.ts'
 export { hasDotSegments } from './core/path.ts'
 export { Reply } from './endpoints/reply.ts'
 export { sameSecret } from './hash.ts'

@@ -3,10 +3,18 @@
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { expect, test } from 'vitest'
-import { DEVICE_GRANT } from './support/gate.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { serve } from '../adapters/node.ts'
+import { serveStandalone } from '../adapters/standalone.ts'
+import { DEVICE_GRANT, SECRET } from './support/gate.ts'
 import { type Login, openDecision, poll, type Send, signIn, startLogin } from './support/logins.ts'
-import { SERVERS, type ServerRuntime, type StandaloneServer, startStandalone } from './support/standalone.ts'
+import {
+  findFreePort,
+  SERVERS,
+  type ServerRuntime,
+  type StandaloneServer,
+  startStandalone,
+} from './support/standalone.ts'
 
 const sendTo =
   ({ base }: StandaloneServer): Send =>
@@ -112,6 +120,26 @@ test.each(RUNTIMES.filter((runtime) => runtime !== 'workers'))(
     server.remove()
   },
 )
+
+test('OPS-02 at a public URL a private address is that of a proxy, and has as many sockets as it takes', async () => {
+  vi.spyOn(console, 'log').mockImplementation(() => {})
+  onTestFinished(() => void vi.restoreAllMocks())
+  const port = await findFreePort()
+  const env = {
+    PORT: String(port),
+    DATABASE_URL: 'sqlite::memory:',
+    PAIRGATE_BASE_URL: 'https://gateway.example',
+    PAIRGATE_SECRET: SECRET,
+    PAIRGATE_GITHUB_CLIENT_ID: 'id',
+    PAIRGATE_GITHUB_CLIENT_SECRET: 'secret',
+  }
+  const close = await serveStandalone(env, serve, false)
+  const sockets = Array.from({ length: 1_000 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()).toBe('ok')
+  for (const socket of sockets) socket.destroy()
+  await close()
+})
 
 test('RPC-08 OPS-02 ten thousand sockets that hold polls keep nobody from signing in', {
   timeout: 60_000,

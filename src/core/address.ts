@@ -62,10 +62,12 @@ export function isInRanges(address: string, ranges: readonly AddressRange[]): bo
   return bytes !== null && ranges.some((range) => inRange(bytes, range))
 }
 
-const PRIVATE =
-  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 ::/127 fc00::/7 fe80::/10'
-    .split(' ')
-    .map(parseRange)
+/** The networks that nobody comes from over the internet, as CIDRs. */
+export const PRIVATE_NETWORKS: readonly string[] =
+  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 ::/127 fc00::/7 fe80::/10'.split(
+    ' ',
+  )
+const PRIVATE = PRIVATE_NETWORKS.map(parseRange)
 
 /** Tells whether an address belongs to no public network: loopback, link-local or private use. */
 function isPrivateAddress(bytes: Uint8Array): boolean {
