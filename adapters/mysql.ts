@@ -1,6 +1,8 @@
 /** MySQL, MariaDB, and clusters of them, through mysql2. @module */
 
+import { hash } from 'node:crypto'
 import { Kysely, MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler } from 'kysely'
+import { lendSha256 } from '../src/internal.ts'
 import { PairgateError, type Store } from '../src/mod.ts'
 import { kyselyStore } from './kysely_store.ts'
 import type { Tables } from './migrations.ts'
@@ -95,6 +97,7 @@ function parseUrl(url: string): { hosts: MysqlHost[]; connections: number } {
  */
 export function mysql(url: string): Store {
   const { hosts, connections } = parseUrl(url)
+  lendSha256((text) => hash('sha256', text))
   const db = new Kysely<Tables>({
     dialect: {
       createAdapter: () => new LocklessAdapter(),

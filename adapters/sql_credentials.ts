@@ -1,6 +1,6 @@
 /** What the SQL store does with credentials. @module */
 
-import type { CredentialWithUser, Store, User } from '../src/mod.ts'
+import type { Credential, CredentialWithUser, Store, User } from '../src/mod.ts'
 import type { Runner, RunOptions } from './sql_run.ts'
 import type { Row } from './statements.ts'
 
@@ -28,10 +28,37 @@ export function splitUser<R extends UserColumns>(
   return { rest, user: isKnown ? { id, issuer, subject, name, email, disabled_at } : null }
 }
 
+/** Written out: at each verification, to copy what a rest pattern leaves would cost half as much as the statement. */
+const toCredential = (row: Credential): Credential => ({
+  id: row.id,
+  kind: row.kind,
+  user_id: row.user_id,
+  grant_id: row.grant_id,
+  client_id: row.client_id,
+  secret_hash: row.secret_hash,
+  hint: row.hint,
+  name: row.name,
+  scope: row.scope,
+  tenant: row.tenant,
+  remote_address: row.remote_address,
+  approved_address: row.approved_address,
+  created_at: row.created_at,
+  expires_at: row.expires_at,
+  access_expires_at: row.access_expires_at,
+  previous_hash: row.previous_hash,
+  previous_until: row.previous_until,
+  family_hash: row.family_hash,
+  refresh_hash: row.refresh_hash,
+  first_used_at: row.first_used_at,
+  last_used_at: row.last_used_at,
+  last_used_address: row.last_used_address,
+  revoked_at: row.revoked_at,
+})
+
 function credentialWithUser(row: Row<'findCredential'> | undefined): CredentialWithUser | null {
   if (!row) return null
-  const { rest: credential, user } = splitUser(row, row.user_id)
-  return user && { credential, user }
+  const { user_id: id, issuer, subject, user_name: name, email, disabled_at } = row
+  return { credential: toCredential(row), user: { id, issuer, subject, name, email, disabled_at } }
 }
 
 // a new secret exists in this process alone: to give up on an unknown outcome would lose the login

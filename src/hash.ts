@@ -12,9 +12,16 @@ import {
 
 const utf8 = new TextEncoder()
 
+let native: ((text: string) => string) | undefined
+
+/** Lends the runtime's own SHA-256, in lower-case hex, where it has one that answers at once: that costs a tenth. */
+export function lendSha256(hash: (text: string) => string): void {
+  native = hash
+}
+
 /** Lower-case hex SHA-256 of `text`: the only form in which a secret is stored. */
 export function sha256Hex(text: string): string {
-  return encodeHexLowerCase(sha256(utf8.encode(text)))
+  return native ? native(text) : encodeHexLowerCase(sha256(utf8.encode(text)))
 }
 
 /** BASE64URL(SHA-256(text)), 43 characters: a paircode from its verifier, a PKCE challenge (RFC 7636 section 4.2). */

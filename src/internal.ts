@@ -11,5 +11,5 @@ export {
 } from './core/address.ts'
 export { hasDotSegments } from './core/path.ts'
 export { Reply } from './endpoints/reply.ts'
-export { sameSecret } from './hash.ts'
+export { lendSha256, sameSecret } from './hash.ts'
 export { answerRequest, createGate } from './pairgate.ts'

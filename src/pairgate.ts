@@ -115,6 +115,7 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
     signer: createSigner(config.secrets),
     random: createRandom(),
     recent: createRecent(),
+    uses: createRecent(10_000),
     held: createHeld({ config, store, log, now }),
     defer(work) {
       const done = work

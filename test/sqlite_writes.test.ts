@@ -28,6 +28,7 @@ async function open(fail: (text: string) => void = () => {}) {
       const statement = database.prepare(text)
       return {
         columns: () => statement.columns(),
+        setReturnArrays: (enabled) => statement.setReturnArrays(enabled),
         all: (...values) => noted(text, () => statement.all(...values)),
         run: (...values) => noted(text, () => statement.run(...values)),
       }

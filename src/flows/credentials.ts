@@ -45,14 +45,14 @@ async function noteFirstUse(deps: Deps, caller: Caller, { credential, user }: Cr
 
 /** Notes a use, after the answer: the first one, and then at most one a minute. */
 function noteUse(deps: Deps, caller: Caller, found: CredentialWithUser, now: number): void {
-  const { credential } = found
-  if (credential.first_used_at === null && credential.kind !== 'browser') {
-    deps.defer(noteFirstUse(deps, caller, found))
-    return
-  }
-  if (now - credential.last_used_at < TOUCH_EVERY) return
+  const { id, kind, first_used_at, last_used_at } = found.credential
+  const isFirst = first_used_at === null && kind !== 'browser'
+  // of many requests at once, before the first one's note is in the row, one writes
+  const noted = Math.max(isFirst ? 0 : last_used_at, deps.uses.last(id) ?? 0)
+  if (now - noted < TOUCH_EVERY) return
+  deps.uses.note(id, now)
   const use = { now, before: now - TOUCH_EVERY, address: caller.remoteAddress }
-  deps.defer(deps.store.touchCredential(credential.id, use))
+  deps.defer(isFirst ? noteFirstUse(deps, caller, found) : deps.store.touchCredential(id, use))
   purgeSometimes(deps)
 }
 

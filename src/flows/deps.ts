@@ -21,6 +21,8 @@ export interface Deps {
   readonly log: Log
   /** When each grant was polled, and each limit was hit, last. */
   readonly recent: Recent
+  /** When a use of each credential was noted last. */
+  readonly uses: Recent
   /** The polls that wait for a decision. */
   readonly held: Held
   /** Lets work go on after the answer; a failure is logged. */

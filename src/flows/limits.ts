@@ -12,13 +12,19 @@ export async function takeLimits(deps: Deps, limits: readonly Limit[], now: numb
   const older = await deps.store.readLimits(
     limits.map((limit) => ({ key: limit.key, since: oldestBucket(limit, now), until: bucketAt(limit, now) })),
   )
-  for (const [i, limit] of limits.entries()) {
-    const room = limit.max - (older[i] ?? 0)
-    if (room > 0 && (await deps.store.takeLimit(limit.key, bucketAt(limit, now), room))) continue
-    await releaseLimits(deps, limits.slice(0, i), now)
-    return limit
+  const rooms = limits.map((limit, i) => ({ limit, room: limit.max - (older[i] ?? 0) }))
+  const full = rooms.find(({ room }) => room <= 0)
+  if (full) return full.limit
+  // all at once, for which SQLite has one transaction
+  const taken = await Promise.all(
+    rooms.map(({ limit, room }) => deps.store.takeLimit(limit.key, bucketAt(limit, now), room)),
+  )
+  const refused = limits.find((_, i) => !taken[i]) ?? null
+  if (refused) {
+    const counted = limits.filter((_, i) => taken[i])
+    await releaseLimits(deps, counted, now)
   }
-  return null
+  return refused
 }
 
 /**
@@ -61,7 +67,7 @@ export async function takeOrRecord(
 /** Gives back what was counted at `takenAt` (epoch ms). A failure stops nobody: time gives it back as well. */
 export async function releaseLimits(deps: Deps, limits: readonly Limit[], takenAt: number): Promise<void> {
   try {
-    for (const limit of limits) await deps.store.releaseLimit(limit.key, bucketAt(limit, takenAt))
+    await Promise.all(limits.map((limit) => deps.store.releaseLimit(limit.key, bucketAt(limit, takenAt))))
   } catch (error) {
     deps.log.error('A counter could not be given back', { error })
   }

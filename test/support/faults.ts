@@ -39,6 +39,7 @@ function watchDatabase(database: DatabaseSync, watch: Watch): SqliteDatabase {
       const statement = database.prepare(text)
       return {
         columns: () => statement.columns(),
+        setReturnArrays: (enabled) => statement.setReturnArrays(enabled),
         all: (...values) => run(() => statement.all(...values)),
         run: (...values) => run(() => statement.run(...values)),
       }

@@ -44,6 +44,7 @@ function listen(database: DatabaseSync, statements: Statement[]): SqliteDatabase
       const statement = database.prepare(text)
       return {
         columns: () => statement.columns(),
+        setReturnArrays: (enabled) => statement.setReturnArrays(enabled),
         all: (...values) => {
           note(text, values)
           return statement.all(...values)
