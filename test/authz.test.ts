@@ -277,6 +277,7 @@ describe('the database', () => {
     const log = { debug() {}, info() {}, warn() {}, error: (...line: unknown[]) => void logged.push(line) }
     const t = createShakyGate({ log })
     const key = await keyFor(t)
+    await t.settle()
     t.breakDown()
     for (const path of [dialect, `${dialect}/write`, `${dialect}/any`]) {
       const response = await t.fetch(`/authz/${path}`, { headers: bearer(key) })
@@ -323,8 +324,7 @@ describe('the database', () => {
     const [key, poor] = [await keyFor(t, ALICE, { scope: 'write' }), await keyFor(t)]
     for (const token of [key, poor]) await ask(t, 'nginx', token)
     const settled = async () => {
-      // what goes on after an answer is done with when the next statements are
-      await t.gate.events()
+      await t.settle()
       const tables = ['users', 'credentials', 'grants', 'limits', 'events']
       return tables.map((table) => t.rows(`SELECT * FROM ${table}`))
     }

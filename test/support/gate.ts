@@ -26,18 +26,22 @@ export interface TestGate {
   rows(sql: string, ...values: (string | number)[]): Record<string, unknown>[]
   /** A fresh browser. */
   browser(address?: string): TestBrowser
+  /** Waits for what goes on after answers, tidying up included. */
+  settle(): Promise<void>
 }
 
 /** Makes a gate; the dev sign-in is on unless another way to sign in is given. */
 export function createTestGate(options: Partial<PairgateOptions> = {}): TestGate {
   const database = new DatabaseSync(':memory:')
   let now = Date.now()
+  const deferred = new Set<Promise<unknown>>()
   const gate = createPairgate({
     baseUrl: BASE,
     secrets: [SECRET],
     database: sqlite(database),
     devSignIn: !options.identify && !options.signIn,
     now: () => now,
+    waitUntil: (work) => deferred.add(work),
     ...options,
   })
   const { origin } = new URL(options.baseUrl ?? BASE)
@@ -58,6 +62,12 @@ export function createTestGate(options: Partial<PairgateOptions> = {}): TestGate
     post: (path, form, address) => fetch(path, { method: 'POST', body: new URLSearchParams(form) }, address),
     rows: (sql, ...values) => database.prepare(sql).all(...values) as Record<string, unknown>[],
     browser: (address) => createBrowser((path, init) => fetch(path, init, address), origin),
+    async settle() {
+      for (const work of deferred) {
+        await work
+        deferred.delete(work)
+      }
+    },
   }
 }
 

@@ -80,19 +80,11 @@ export async function createListened(
   file = ':memory:',
 ): Promise<Listened> {
   const statements: Statement[] = []
-  const deferred = new Set<Promise<unknown>>()
   const database = new DatabaseSync(file)
   const t = createTestGate({
     database: sqlite(listen(database, statements)),
-    waitUntil: (work) => deferred.add(work),
     ...options,
   })
-  const settle = async () => {
-    for (const work of deferred) {
-      await work
-      deferred.delete(work)
-    }
-  }
   await t.gate.migrate()
   const send: Send = (path, init) => t.fetch(path, init)
   const listened: Listened = {
@@ -101,15 +93,17 @@ export async function createListened(
     send,
     rows: (sql, ...values) => database.prepare(sql).all(...values) as Record<string, unknown>[],
     async during(work) {
+      await t.settle()
       statements.length = 0
       await work()
-      await settle()
+      await t.settle()
       return statements.filter(({ text }) => !isTidying(text))
     },
     async tidying(work) {
+      await t.settle()
       statements.length = 0
       await work()
-      await settle()
+      await t.settle()
       return statements.filter(({ text }) => isTidying(text))
     },
   }
