@@ -1,8 +1,10 @@
 /** Polls that are held until somebody decides, in one process whose timers are turned by hand. @module */
 
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sqlite } from '../adapters/sqlite.ts'
 import { BASE, createTestGate, DEVICE_GRANT, type TestGate } from './support/gate.ts'
+import { holdStore } from './support/held_store.ts'
 import {
   type Answer,
   call,
@@ -163,9 +165,9 @@ describe.each(EACH)('%s by the %s door', (flow, door) => {
 
 test('the clock is set while polls are held: they are answered all the same, and their end is waited for', async () => {
   const t = createTestGate()
-  const [one, two] = [await startLogin(sendTo(t), 'device'), await startLogin(sendTo(t), 'pair')]
+  const [one, two] = [await start(sendTo(t), 'device'), await start(sendTo(t), 'pair')]
   const answers = await hold(sendTo(t), one, 'form')
-  t.advance(60)
+  t.advance(40)
   answers.push(...(await hold(sendTo(t), two, 'form')))
   await decide(t, one, 'allow')
   expect((await answers[0])?.status).toBe('issued')
@@ -184,13 +186,29 @@ test('the trail has what happened within one millisecond in its order', async ()
   const flows = ['device', 'pair', 'device', 'pair', 'device'] as const
   const alice = await signIn(sendTo(t), BASE, 'alice')
   for (const flow of flows) {
-    const login = await startLogin(sendTo(t), flow)
+    const login = await start(sendTo(t), flow)
     const [answer] = await hold(sendTo(t), login, 'form')
     await (await openDecision(sendTo(t), BASE, alice, login))('allow')
     await answer
   }
   const types = (await t.gate.events()).events.map(({ type }) => type).reverse()
   expect(types).toEqual(['signed_in', ...flows.flatMap(() => ['started', 'approved', 'issued'])])
+})
+
+test('its order is that in which it happened, also when what began before comes between', async () => {
+  const { store, hold: holdCall } = holdStore(sqlite(new DatabaseSync(':memory:')))
+  const t = createTestGate({ database: store })
+  const earlier = createTestGate({ now: () => 1_000 })
+  const alice = await signIn(sendTo(t), BASE, 'alice')
+  const login = await start(sendTo(t), 'pair')
+  const [answer] = await hold(sendTo(t), login, 'form')
+  const issue = holdCall('issueCredential', 'before')
+  await (await openDecision(sendTo(t), BASE, alice, login))('allow')
+  await issue.reached
+  await start(sendTo(earlier), 'pair')
+  issue.release()
+  await answer
+  expect((await t.gate.events({ limit: 2 })).events.map(({ type }) => type)).toEqual(['issued', 'approved'])
 })
 
 describe('bounds', () => {

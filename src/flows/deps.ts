@@ -64,8 +64,9 @@ let nth = 0
  * @param bytes How many of chance.
  */
 export function createId({ random }: Pick<Deps, 'random'>, now: number, bytes: number): string {
-  nth = now === lastTime ? nth + 1 : 0
-  lastTime = now
+  // a request may bring the time at which it began
+  nth = now > lastTime ? 0 : nth + 1
+  lastTime = Math.max(lastTime, now)
   return now.toString(36) + nth.toString(36).padStart(2, '0') + base64url(random(bytes))
 }
 
