@@ -122,7 +122,7 @@ describe('a whole tour', () => {
     const [grant] = t.rows("SELECT id FROM grants WHERE client_id = 'mytool'")
     const [credential] = t.rows("SELECT id FROM credentials WHERE client_id = 'mytool'")
     expect(find('issued')).toEqual({
-      id: expect.stringMatching(/^[\w-]{16}$/),
+      id: expect.stringMatching(/^[\w-]{17}$/),
       type: 'issued',
       timestamp: new Date(t.now()).toISOString(),
       user: { ...ALICE, name: 'alice', email: null },
