@@ -139,7 +139,7 @@ export function createHeld(parts: Parts): Held {
   const { begin, look } = createLook(parts, release)
 
   return {
-    has: (grantId) => (held.get(grantId)?.until ?? 0) >= performance.now(),
+    has: (grantId) => (held.get(grantId)?.until ?? -1) >= performance.now(),
     hold(grantId, until, address, { seconds, signals }) {
       forgetOld()
       const bucket = addressBucket(address)
