@@ -35,8 +35,10 @@ afterAll(removeInstances)
 
 const newSecret = () => createSecret((length) => randomBytes(length), 'pg', 'api_key')
 
-/** Lets what goes on after an answer come to its end: SQLite answers at once. */
-const settle = () => new Promise((resolve) => setImmediate(resolve))
+/** Lets what goes on after an answer come to its end: on SQLite each write takes a turn of the event loop. */
+const settle = async () => {
+  for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 /** Signs a CLI in, and uses the credential once: the first use is written down. */
 async function usedToken(t: TestGate, scope = 'read', client_id = 'mytool'): Promise<string> {
