@@ -1,6 +1,12 @@
 /** pairgate on Node: a socket of its own, or inside Express, Fastify and whatever else is built on `node:http`. @module */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
@@ -110,11 +116,22 @@ async function spent({ url, headers }: Request): Promise<Request> {
   return request
 }
 
+/** What is sent in one piece. */
+type Sendable = Pick<Reply, 'status' | 'body'> & { readonly headers: OutgoingHttpHeaders }
+
 /** Sends an answer in one piece; not when the host has sent one meanwhile. */
-function sendReply(outgoing: ServerResponse, { status, headers, body }: Reply): void {
+function sendReply(outgoing: ServerResponse, { status, headers, body }: Sendable): void {
   if (outgoing.headersSent) return
   const length = { 'Content-Length': body === null ? 0 : Buffer.byteLength(body) }
   outgoing.writeHead(status, { ...headers, ...length }).end(body)
+}
+
+/** Takes a Response of text apart: to send its stream would cost several times as much. */
+async function takeApart(response: Response): Promise<Sendable> {
+  const { status, headers } = response
+  const cookies = headers.getSetCookie()
+  const fields = { ...Object.fromEntries(headers), ...(cookies.length > 0 && { 'set-cookie': cookies }) }
+  return { status, headers: fields, body: await response.text() }
 }
 
 /**
@@ -134,8 +151,11 @@ export function toNodeHandler(gate: Pairgate): NodeHandler {
     const isSpent = incoming.readableDidRead && request.method !== 'GET' && request.method !== 'HEAD'
     const { remoteAddress } = incoming.socket
     const answer = await answerRequest(gate, isSpent ? await spent(request) : request, { remoteAddress })
-    if (!(answer instanceof Reply)) return answer
-    sendReply(outgoing, answer)
+    // a stream is handed on as it comes
+    const isText =
+      answer instanceof Reply || !(answer.body === null || answer.headers.has('transfer-encoding'))
+    if (!isText) return answer
+    sendReply(outgoing, answer instanceof Reply ? answer : await takeApart(answer))
     return RESPONSE_ALREADY_SENT
   }, LISTENER)
   return (request, response, next) => {

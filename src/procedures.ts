@@ -135,17 +135,16 @@ export function createProcedures(
   ready: () => Promise<void>,
   base: HostProcedure<object> = t.procedure,
 ) {
-  const open = base
-    .use(async ({ ctx, next, path }) => {
-      const { request, remoteAddress } = resolve(ctx)
-      const caller = toCaller(deps, request, remoteAddress)
-      const result = await next({ ctx: { caller } })
-      return result.ok ? result : { ...result, error: explain(deps, caller, path, result.error) }
+  // one step, not one for each: a step costs as much as a statement
+  const open = base.use(async ({ ctx, next, path }) => {
+    const { request, remoteAddress } = resolve(ctx)
+    const caller = toCaller(deps, request, remoteAddress)
+    await ready().catch((cause: unknown) => {
+      throw explain(deps, caller, path, new TRPCError({ code: 'INTERNAL_SERVER_ERROR', cause }))
     })
-    .use(async ({ next }) => {
-      await ready()
-      return await next()
-    })
+    const result = await next({ ctx: { caller } })
+    return result.ok ? result : { ...result, error: explain(deps, caller, path, result.error) }
+  })
 
   const findPerson = async (caller: Caller) => {
     if (requestSite(caller.request.headers, deps.config.origin) !== 'same-origin')

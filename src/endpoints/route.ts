@@ -58,7 +58,14 @@ export function logRequest(
   startedAt: number,
 ): void {
   const milliseconds = deps.now() - startedAt
-  deps.log.debug('request', { ...properties, request_id: caller.requestId, milliseconds })
+  deps.log.debug('request', {
+    ...properties,
+    milliseconds,
+    // made when somebody reads it
+    get request_id() {
+      return caller.requestId
+    },
+  })
 }
 
 /** The media type of a request's body, without parameters; a charset other than UTF-8 makes it null. */

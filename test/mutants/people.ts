@@ -116,7 +116,7 @@ const credentials: readonly Mutant[] = [
     id: 'KEY-10',
     file: 'src/hash.ts',
     from: 'return native ? native(text) : encodeHexLowerCase(sha256(utf8.encode(text)))',
-    to: 'return encodeHexLowerCase(sha256(utf8.encode(text.slice(0, 40))))',
+    to: 'return native ? native(text.slice(0, 40)) : encodeHexLowerCase(sha256(utf8.encode(text.slice(0, 40))))',
     test: 'test/requirements_credentials.test.ts',
   },
   {
