@@ -50,8 +50,8 @@ async function measure(job: RequestJob, running: Running, seconds: number): Prom
     if (!work) return null
     const before = server.cpu()
     const driven = await drive(server.port, work.unit, {
-      seconds: seconds - sum.seconds,
-      ...(work.count !== undefined && { count: work.count }),
+      ...work,
+      seconds: Math.min(seconds - sum.seconds, work.seconds ?? Number.POSITIVE_INFINITY),
     })
     sum.cpu += server.cpu() - before
     sum.done += driven.done

@@ -15,7 +15,7 @@ export interface RequestJob {
   /**
    * Makes ready for a window, or for what is left of it when all was done before its end.
    *
-   * @returns What is done over and over, at most `count` times; null when this contender cannot.
+   * @returns What is done over and over, at most `count` times and so many seconds; null when this contender cannot.
    */
   prepare(running: Running): Promise<Work | null> | Work | null
 }
@@ -24,6 +24,8 @@ export interface RequestJob {
 export interface Work {
   readonly unit: Unit
   readonly count?: number
+  /** For so long at most. */
+  readonly seconds?: number
 }
 
 /** People who are signed in at each server: in the end everybody has some dozens of keys. */
@@ -32,8 +34,11 @@ const PEOPLE = 400
 const TOKENS = 300
 /** Least number of grants that a window polls. */
 const GRANTS = 1_000
-/** Grants that are polled too fast, in turns; and how often each is, so that the interval is still raised each time. */
-const IMPATIENT = { grants: 250, polls: 9 }
+/**
+ * Grants that are polled too fast, in turns; how often each is, so that the interval is still raised each time; and for
+ * how many seconds at most: who polls again after the interval is not too fast, however often that was said meanwhile.
+ */
+const IMPATIENT = { grants: 60, polls: 9, seconds: 2 }
 
 /** A login that nobody has started. */
 const NOBODY: Grant = { deviceCode: 'x'.repeat(43), userCode: '' }
@@ -113,12 +118,12 @@ const pollSlowDown: RequestJob = {
     const each = (work: typeof poll): Unit => {
       return (send, i) => work(send, own[i % own.length] ?? NOBODY)
     }
-    const { grants: count, polls } = IMPATIENT
+    const { grants: count, polls, seconds } = IMPATIENT
     await drive(port, async (send) => void own.push(await authorize(send)), { count })
     await drive(port, each(first), { count })
     // the interval is ten seconds afterwards: nobody comes that late
     await drive(port, each(poll), { count })
-    return { count: count * polls, unit: each(poll) }
+    return { count: count * polls, seconds, unit: each(poll) }
   },
 }
 
