@@ -38,7 +38,7 @@ const versionOf = (program: string) =>
   existsSync(program)
     ? execFileSync(program, ['--version'], { encoding: 'utf8' })
         .split('\n', 1)[0]
-        ?.replace(/^deno /, '')
+        ?.replace(/^deno | \(.*/g, '')
     : 'missing'
 
 const versionOfPackage = (name: string) => {
@@ -54,8 +54,9 @@ export function describeRun(command: string, { rounds, seconds }: Effort): strin
     (name) => `${name} ${versionOfPackage(name)}`,
   )
   return [
-    `\`${command}\`, ${new Date().toISOString().slice(0, 10)}. Medians of ${rounds} round${rounds === 1 ? '' : 's'}, in each of which the contenders`,
-    `take turns; ${seconds} s a window, 32 connections on loopback, every answer checked for status and body.`,
+    `\`${command}\`, ${new Date().toISOString().slice(0, 10)}. Medians of ${rounds} round${rounds === 1 ? '' : 's'}, in`,
+    `each of which the contenders take turns; ${seconds} s a window, half of that in process and elsewhere; 32 connections`,
+    'on loopback, every answer checked for status and body.',
     `${cpus().length} x ${cpu?.model.trim()}, ${gigabytes} GB, ${process.platform} ${process.arch}; Node ${process.version.slice(1)}`,
     `(SQLite ${process.versions.sqlite}), Deno ${versionOf(DENO)}, Bun ${versionOf(BUN)}; ${versions.join(', ')}.`,
   ].join('\n')

@@ -38,7 +38,7 @@ const FULL = {
 const QUICK = {
   rounds: 1,
   seconds: 0.5,
-  warmUp: 0.3,
+  warmUp: 0.6,
   logins: 40,
   pendingCodes: 2_000,
   heldPolls: 1_000,
@@ -51,6 +51,8 @@ const only = new Set(values.only?.toUpperCase().split(',') ?? JOBS)
 const unknown = [...only].find((job) => !JOBS.includes(job))
 if (unknown) throw new Error(`--only takes ${JOBS.join(', ')}; got "${unknown}"`)
 const plan: phases.Plan = { ...(isQuick ? QUICK : FULL), only }
+// what is many, or is steady in a moment
+const HALF = { seconds: plan.seconds / 2, warmUp: plan.warmUp / 2 }
 const began = performance.now()
 
 const elapsed = () => Math.round((performance.now() - began) / 1000)
@@ -67,7 +69,7 @@ const merge = (...all: Figures[]): Figures => new Map(all.flatMap((one) => [...o
 async function measureAll(): Promise<Results> {
   const isNode = ['A', 'B', 'C', 'D', 'E'].some((job) => only.has(job))
   const node = isNode ? await phases.measureNode(plan, tell) : null
-  const inProcess = await phases.measureInProcess(plan, tell)
+  const inProcess = await phases.measureInProcess({ ...plan, ...HALF }, tell)
   const memory = only.has('F') ? await phases.measureMemory(plan, tell) : null
   return {
     figures: merge(node?.figures ?? new Map(), inProcess),
@@ -91,7 +93,7 @@ const results = await measureAll()
 // each job takes eight servers there: a quick look is at logins
 const there = only.size === 1 ? JOBS : isQuick ? ['C', 'E'].filter((job) => only.has(job)) : only
 const elsewhere = only.has('R')
-  ? await phases.measureElsewhere({ ...plan, only: new Set(there) }, tell)
+  ? await phases.measureElsewhere({ ...plan, ...HALF, only: new Set(there) }, tell)
   : null
 tell('')
 
