@@ -8,6 +8,7 @@
  * - A device authorization; B polls, each answered `authorization_pending` or `slow_down`; C whole logins: all over HTTP.
  * - D credentials verified, over HTTP and in process; E from the person's click until the CLI has its credential.
  * - F memory with logins that wait and with polls that are held, bytes in the database, cold starts.
+ * - G what it costs with up to a million rows in the tables; not with `--quick`, see growth.ts.
  * - R jobs A to E again, on other runtimes and databases.
  *
  * CPU time is that of the server's process from `/proc`, with all that it has started; a database server is not counted.
@@ -20,12 +21,13 @@ import process from 'node:process'
 import { parseArgs } from 'node:util'
 import type { Figures } from './figures.ts'
 import type { Results } from './goals.ts'
+import { measureGrowth } from './growth.ts'
 import * as phases from './phases.ts'
 import * as report from './report.ts'
 import { writeSection } from './results.ts'
 import { NODE, pathOf } from './servers.ts'
 
-const JOBS = ['A', 'B', 'C', 'D', 'E', 'F', 'R']
+const JOBS = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'R']
 const FULL = {
   rounds: 3,
   seconds: 3,
@@ -95,10 +97,11 @@ const there = only.size === 1 ? JOBS : isQuick ? ['C', 'E'].filter((job) => only
 const elsewhere = only.has('R')
   ? await phases.measureElsewhere({ ...plan, ...HALF, only: new Set(there) }, tell)
   : null
+const growth = only.has('G') && !isQuick ? [await measureGrowth({ tell })] : []
 tell('')
 
 const about = report.describeRun(`npm run bench${isQuick ? ' -- --quick' : ''}`, plan)
-const sections = report.writeUp(results, elsewhere)
+const sections = [...report.writeUp(results, elsewhere), ...growth]
 console.log(`${about}\n`)
 for (const one of phases.MISSING) console.log(`${one}\n`)
 for (const [title, text] of sections) console.log(`## ${title}\n\n${text}\n`)

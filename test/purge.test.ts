@@ -10,8 +10,8 @@ import { createListened, type Listened } from './support/statements.ts'
 const KINDS: PurgedKind[] = ['grants', 'credentials', 'limits', 'events', 'deliveries']
 const DAY = 86_400
 /** Rows that one statement deletes, and one run of each kind; at most. */
-const BATCH = 200
-const RUN = 800
+const BATCH = 100
+const RUN = 400
 
 /** A gate whose audit trail is kept for no longer than the rest, and which may be asked without end. */
 const create = () =>
@@ -44,7 +44,7 @@ function countOld(t: Listened): Record<string, number> {
 const each = (count: number) => Object.fromEntries(KINDS.map((kind) => [kind, count]))
 
 describe('a run', () => {
-  test('STO-06 is bounded: at most 200 rows a statement, and 4 statements of each kind', async () => {
+  test('STO-06 is bounded: at most 100 rows a statement, and 4 statements of each kind', async () => {
     const t = await create()
     await addOld(t, KINDS, 0, 2_000)
     t.advance(60)
@@ -57,7 +57,7 @@ describe('a run', () => {
   test('STO-06 goes over what is left only of the kinds that have more', async () => {
     const t = await create()
     await addOld(t, KINDS, 0, 10)
-    await addOld(t, ['limits'], 10, 500)
+    await addOld(t, ['limits'], 10, 250)
     t.advance(60)
     const statements = await t.tidying(() => startDevice(t))
     expect(statements).toHaveLength(7)
@@ -102,9 +102,9 @@ describe('a run', () => {
 describe('no table grows for ever', () => {
   test('STO-06 a backlog is worked off with every request, without waiting for a minute to pass', async () => {
     const t = await create()
-    await addOld(t, KINDS, 0, 5_000)
+    await addOld(t, KINDS, 0, 2_500)
     t.advance(60)
-    let left = 5_000
+    let left = 2_500
     while (left > 0) {
       await t.tidying(() => startDevice(t))
       left = Math.max(0, left - RUN)

@@ -8,7 +8,7 @@ const DAY = 86_400_000
 const WEEK = 7 * DAY
 const EVERY = 60_000
 /** Rows that go at once: some milliseconds on SQLite, which holds up all else, and locks that nobody waits for long. */
-const BATCH = 200
+const BATCH = 100
 /** How often at most in one run for each kind: 20 statements, of the 50 that a request has on a Worker that costs nothing. */
 const ROUNDS = 4
 const next = new WeakMap<Deps, number>()
@@ -39,7 +39,7 @@ async function purge(deps: Deps, now: number): Promise<void> {
 
 /**
  * Deletes what ended more than a day ago (kept that long so that a replay is still recognised), and what is too old of
- * the audit trail, after the answer: at most 800 rows of a kind, in 4 statements. When there is no more it comes back
+ * the audit trail, after the answer: at most 400 rows of a kind, in 4 statements. When there is no more it comes back
  * after a minute, otherwise with whatever is written next; whoever writes a few rows clears away many, so that the
  * tables stay as large as what they have to hold, at any load. Each process does one run at a time.
  */
