@@ -15,7 +15,7 @@ import { mysql } from '../adapters/mysql.ts'
 import { bindValues } from '../adapters/sql_run.ts'
 import { sqlite } from '../adapters/sqlite.ts'
 import { compileStatement, type StatementName, statements } from '../adapters/statements.ts'
-import { deviceCodeOf, type FilledTable, fill, idOf, keyOf, personOf, toMariaDb } from './support/filled.ts'
+import { deviceCodeOf, type FilledTable, fill, idOf, keyOf, toMariaDb } from './support/filled.ts'
 import { connectMariaDb } from './support/mariadb.ts'
 import { NO_MARIADB } from './support/matrix.ts'
 import { hash, NOW } from './support/store_rows.ts'
@@ -195,7 +195,7 @@ const WRITTEN = [
 /** What a statement is asked with, by the name of the value: something that is there. */
 const VALUES: Record<string, unknown> = {
   ...Object.fromEntries(WRITTEN.map((name) => [name, 1])),
-  ...{ id: idOf(10), user_id: personOf(10), grant_id: idOf(10), event_id: idOf(10), user_code: 'BCDFGHJK' },
+  ...{ id: idOf(10), user_id: idOf(10), grant_id: idOf(10), event_id: idOf(10), user_code: 'BCDFGHJK' },
   ...{ secret_hash: hash(keyOf(10)), grant_secret_hash: hash(deviceCodeOf(10)), code_hash: '' },
   ...{
     family_hash: hash('family'),
@@ -217,15 +217,12 @@ const VALUES: Record<string, unknown> = {
 }
 /** Makes the rows that are asked for: of what is not there the optimizer says so, and no more. */
 const EXAMPLES = [
-  `UPDATE grants SET status = 'approved', user_id = '${personOf(10)}', decided_at = ${NOW}, user_code = 'BCDFGHJK' WHERE id = '${idOf(10)}'`,
+  `UPDATE grants SET status = 'approved', user_id = '${idOf(10)}', decided_at = ${NOW}, user_code = 'BCDFGHJK' WHERE id = '${idOf(10)}'`,
   `UPDATE credentials SET grant_id = '${idOf(10)}', family_hash = '${hash('family')}', refresh_hash = '${hash('refresh')}' WHERE id = '${idOf(10)}'`,
 ]
 /** Where a value means something else. */
 const VALUES_OF: Partial<Record<StatementName, Record<string, unknown>>> = {
   findGrantBySecret: { secret_hash: hash(deviceCodeOf(10)) },
-  findUser: { id: personOf(10) },
-  renameUser: { id: personOf(10) },
-  disableUser: { id: personOf(10) },
   listEvents: { before: NOW, id: 'zz' },
   listEventsOf: { before: NOW, id: 'zz' },
   dropGrants: { before: NOW + 60_000 + 50 },

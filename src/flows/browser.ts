@@ -5,13 +5,13 @@ import { safeReturnPath } from '../core/same_origin.ts'
 import { createSecret, secretHint, secretKind } from '../core/secret.ts'
 import { cleanLabel } from '../core/text.ts'
 import { PairgateError } from '../errors.ts'
-import { sha256Hex } from '../hash.ts'
+import { base64url, sha256Hex } from '../hash.ts'
 import type { Identity, Tenant } from '../options.ts'
 import type { ProviderIdentity } from '../providers.ts'
 import type { User } from '../store.ts'
 import { getCookie, setCookie } from './cookies.ts'
 import { endCredential, verifySecret } from './credentials.ts'
-import { type Caller, createId, type Deps, warnHourly } from './deps.ts'
+import { type Caller, type Deps, warnHourly } from './deps.ts'
 import { recordEvent } from './events.ts'
 import { userId } from './user_id.ts'
 
@@ -110,7 +110,7 @@ export async function startBrowserSession(
   if ((await deps.store.findUser(user.id))?.disabled_at != null) return { status: 'user_disabled' }
   await endBrowserSession(deps, caller)
   const secret = createSecret(deps.random, deps.config.secretPrefix, 'browser')
-  const id = createId(deps, now, 10)
+  const id = base64url(deps.random(16))
   await deps.store.insertCredential({
     id,
     kind: 'browser',

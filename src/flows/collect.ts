@@ -5,9 +5,9 @@ import { decidePoll, type Flow, type Grant } from '../core/grant.ts'
 import type { Refusal, TokenOutcome, TokenResponse } from '../core/outcome.ts'
 import { createFamily, createRefreshToken, createSecret, secretHint } from '../core/secret.ts'
 import { formatUserCode } from '../core/user_code.ts'
-import { sha256Hex } from '../hash.ts'
+import { base64url, sha256Hex } from '../hash.ts'
 import { isAllowed, isRefreshable, KIND, loginSeconds, mostCredentials } from './access.ts'
-import { type Caller, createId, type Deps } from './deps.ts'
+import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
 import type { Wait } from './held.ts'
 import { recordSometimes } from './limits.ts'
@@ -77,7 +77,7 @@ async function issue(
     expiresAt,
     refreshable: isRefreshable(client, grant.scope),
   })
-  const id = createId(deps, now, 10)
+  const id = base64url(deps.random(16))
   const result = await deps.store.issueCredential({
     credential: {
       ...stored,

@@ -6,10 +6,10 @@
  */
 
 import type { Webhook } from '../config.ts'
-import { hmacBase64 } from '../hash.ts'
+import { base64url, hmacBase64 } from '../hash.ts'
 import type { PairgateEvent } from '../options.ts'
 import type { AuditEvent, Delivery, Store } from '../store.ts'
-import { createId, type Deps } from './deps.ts'
+import type { Deps } from './deps.ts'
 
 /** What events say of a person. */
 type Person = NonNullable<PairgateEvent['user']>
@@ -129,7 +129,7 @@ async function deliver(deps: Deps, webhook: Webhook, event: PairgateEvent): Prom
   const now = deps.now()
   const turn = takeTurn(deps)
   const delivery = {
-    id: createId(deps, now, 5),
+    id: base64url(deps.random(12)),
     event_id: event.id,
     endpoint: webhook.id,
     attempts: 0,

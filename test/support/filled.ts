@@ -21,13 +21,10 @@ const base64url = (text: string) => hash('sha256', text, 'base64url')
 const hex = (text: string) => hash('sha256', text, 'hex')
 const bytes = (text: string) => hash('sha512', text, 'buffer')
 
-/** An id as the flows make them: the time comes first. */
-const timed = (text: string, n: number) =>
-  `${(1_700_000_000_000 + n).toString(36)}00${base64url(`${text} ${n}`).slice(0, 14)}`
-/** The id of the n-th row, in every table but that of people. */
-export const idOf = (n: number) => timed('id', n)
+/** The id of the n-th row, in every table: 128 bits. */
+export const idOf = (n: number) => base64url(`id ${n}`).slice(0, 22)
 /** The id of the grant that the n-th credential came of; it is gone by now. */
-const goneOf = (n: number) => timed('gone', n)
+const goneOf = (n: number) => base64url(`gone ${n}`).slice(0, 22)
 /** The device code of the n-th grant. */
 export const deviceCodeOf = (n: number) => base64url(`device code ${n}`)
 /** The API key of the n-th credential. */
@@ -38,8 +35,8 @@ function userCodeOf(n: number): string {
   const places = Array.from({ length: USER_CODE_LENGTH.ordinary }, (_, i) => length ** i)
   return places.map((place) => USER_CODE_ALPHABET[Math.floor((n * 368_787_011) / place) % length]).join('')
 }
-/** The id of the person whose the n-th row is. */
-export const personOf = (n: number) => hex(`user ${n - (n % PER_PERSON)}`)
+/** The person whose the n-th row is. */
+const personOf = (n: number) => idOf(n - (n % PER_PERSON))
 const addressOf = (n: number) => `203.0.${(n >> 8) % 256}.${n % 256}`
 
 /** Makes the n-th row of each table; of people only every fifth has one. What lives at `now` ends later, and nothing is old. */
@@ -47,7 +44,7 @@ const ROWS: Record<FilledTable, (n: number, now: number) => Row | null> = {
   users(n, now) {
     if (n % PER_PERSON !== 0) return null
     const who = { issuer: 'https://issuer.example', subject: `user-${n}`, name: `User ${n}` }
-    return { id: personOf(n), ...who, email: null, created_at: now - DAY, updated_at: now - DAY }
+    return { id: idOf(n), ...who, email: null, created_at: now - DAY, updated_at: now - DAY }
   },
   grants: (n, now) => ({
     ...{ id: idOf(n), flow: 'device', client_id: 'pairgate-cli', secret_hash: hex(deviceCodeOf(n)) },
