@@ -91,6 +91,7 @@ function openDatabase(database: SqliteDatabase): OpenDatabase {
     isLocked: (error) => dialect.classify(error) === 'not_run',
   })
   database.exec(PRAGMAS)
+  let isClosed = false
   return {
     async execute(name, values) {
       const compiled = STATEMENTS[name]
@@ -110,6 +111,8 @@ function openDatabase(database: SqliteDatabase): OpenDatabase {
     },
     keepWal: () => database.exec(WAL),
     close() {
+      if (isClosed) return
+      isClosed = true
       writes.flush()
       database.close()
     },

@@ -162,6 +162,9 @@ describe('writes of one turn', () => {
     await store.close()
     expect(await answers).toEqual([true, true, true])
     expect(count()).toBe(3)
+    // a second time is none too many, and nothing is opened again
+    await store.close()
+    await expect(store.ping()).rejects.toThrow('not open')
     beside.close()
   })
 })
