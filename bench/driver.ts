@@ -145,6 +145,7 @@ export interface Driven {
  *
  * @param limits.count Ends after so many at the latest.
  * @param limits.seconds Begins no more after so long.
+ * @returns Once all that began has ended. Rejects with what failed first; then nothing begins any more.
  */
 export async function drive(
   port: number,
@@ -158,14 +159,18 @@ export async function drive(
   const began = performance.now()
   const end = began + seconds * 1000
   let next = 0
+  const errors: unknown[] = []
   const work = async () => {
     const { send, close } = createConnection(port)
     try {
-      while (next < count && performance.now() < end) await unit(send, next++)
+      while (errors.length === 0 && next < count && performance.now() < end) await unit(send, next++)
+    } catch (error) {
+      errors.push(error)
     } finally {
       close()
     }
   }
-  await Promise.all(Array.from({ length: Math.min(connections, count) }, work))
+  await Promise.all(Array.from({ length: Math.max(0, Math.min(connections, count)) }, work))
+  if (errors.length > 0) throw errors[0]
   return { done: next, seconds: (performance.now() - began) / 1000 }
 }

@@ -2,38 +2,23 @@
 
 import type { Contender, Running } from './contender.ts'
 import { createWire, drive } from './driver.ts'
+import { attempt } from './failures.ts'
 import { createCollector, type Effort, type Figure, type Figures } from './figures.ts'
 import { REQUEST_JOBS, type RequestJob, signPeopleIn } from './jobs/requests.ts'
 
-/** Says who failed, and what the server has to say about it. */
-async function blame<T>(
-  { name, server }: Pick<Running, 'name' | 'server'>,
-  what: string,
-  work: () => Promise<T>,
-) {
-  try {
-    return await work()
-  } catch (error) {
-    throw new Error(`${name}, ${what}: ${server.output() || 'its server says nothing'}`, { cause: error })
-  }
-}
-
-/** Starts contenders, with people signed in. Ends those that it has started when one does not. */
+/** Starts contenders, with people signed in; those that cannot be started are left out. */
 export async function startAll(contenders: readonly Contender[]): Promise<Running[]> {
   const all: Running[] = []
-  try {
-    for (const { name, start, moves } of contenders) {
-      const server = await start()
-      const people: string[] = []
-      const running = { name, server, moves: moves(createWire(server.port)), people, grants: [], tokens: [] }
-      all.push(running)
-      await blame(running, 'sign-in', () => signPeopleIn(running))
-    }
-    return all
-  } catch (error) {
-    await stopAll(all)
-    throw error
+  for (const { name, start, moves } of contenders) {
+    const server = await attempt(`${name}, start`, null, start)
+    if (!server) continue
+    const own = { name, server, moves: moves(createWire(server.port)) }
+    const running: Running = { ...own, people: [], grants: [], tokens: [] }
+    const isReady = await attempt(`${name}, sign-in`, server, () => signPeopleIn(running).then(() => true))
+    if (isReady) all.push(running)
+    else await server.stop()
   }
+  return all
 }
 
 /** Ends them. */
@@ -65,7 +50,7 @@ async function measure(job: RequestJob, running: Running, seconds: number): Prom
  *
  * @param plan.only Letters of the jobs to do.
  * @param tell Says how far it is.
- * @returns The medians of all rounds.
+ * @returns The medians of all rounds. Who fails at a job does not try it again.
  */
 export async function measureRequests(
   all: readonly Running[],
@@ -74,6 +59,7 @@ export async function measureRequests(
 ): Promise<Figures> {
   const jobs = REQUEST_JOBS.filter(({ name }) => only.has(name.charAt(0)))
   const { add, medians } = createCollector()
+  const failed = new Set<string>()
   for (let round = 0; round <= rounds; round++) {
     // not always the same one first
     const turns = all.map((_, i) => all[(i + round) % all.length] as Running)
@@ -81,8 +67,14 @@ export async function measureRequests(
       const what = job.name
       tell(`${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${what}`)
       for (const running of turns) {
-        const figure = await blame(running, what, () => measure(job, running, round === 0 ? warmUp : seconds))
-        if (figure && round > 0) add(what, running.name, figure)
+        const name = `${running.name}, ${what}`
+        if (failed.has(name)) continue
+        const time = round === 0 ? warmUp : seconds
+        const found = await attempt(name, running.server, async () => ({
+          figure: await measure(job, running, time),
+        }))
+        if (!found) failed.add(name)
+        else if (found.figure && round > 0) add(what, running.name, found.figure)
       }
     }
   }

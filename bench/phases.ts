@@ -13,6 +13,7 @@ import { oidcProvider } from './contenders/oidc_provider.ts'
 import { BUILT, COMMANDS, pairgate, type Runtime } from './contenders/pairgate.ts'
 import { trpcHello } from './contenders/trpc_hello.ts'
 import { createConnection, createWire } from './driver.ts'
+import { attempt } from './failures.ts'
 import { type Effort, type Figures, median } from './figures.ts'
 import type { Results } from './goals.ts'
 import { type Latency, measureLatency } from './jobs/latency.ts'
@@ -58,7 +59,9 @@ async function measureHeldLogins(all: readonly Running[], { logins }: Plan, tell
   const found = new Map<string, Latency>()
   for (const running of all) {
     tell(`E held polls: ${running.name}`)
-    const latency = await measureLatency(running, { logins, isHeld: true })
+    const latency = await attempt(`${running.name}, held polls`, running.server, () =>
+      measureLatency(running, { logins, isHeld: true }),
+    )
     if (latency) found.set(running.name, latency)
   }
   return found

@@ -19,6 +19,7 @@
 import { execFileSync } from 'node:child_process'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { failures } from './failures.ts'
 import type { Figures } from './figures.ts'
 import type { Results } from './goals.ts'
 import { measureGrowth } from './growth.ts'
@@ -107,3 +108,5 @@ for (const one of phases.MISSING) console.log(`${one}\n`)
 for (const [title, text] of sections) console.log(`## ${title}\n\n${text}\n`)
 if (!isQuick && !values.only) for (const [title, text] of sections) writeSection(title, `${about}\n\n${text}`)
 console.log(`It took ${elapsed()} s.`)
+for (const one of failures) console.log(`Failed: ${one}`)
+if (failures.length > 0) process.exitCode = 1

@@ -59,8 +59,7 @@ export function createLogin({ moves, people }: Running): ((send: Send) => Promis
     const grant = await authorize(send)
     const person = people.shift()
     if (person === undefined) throw new Error('There are fewer people than connections')
-    await approve(send, person, grant)
-    people.push(person)
+    await approve(send, person, grant).finally(() => people.push(person))
     const token = await collect(send, grant)
     if (token === null) throw new Error('An allowed login was not collected')
     return token
