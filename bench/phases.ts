@@ -50,6 +50,17 @@ export const MISSING = [betterAuth, oidcProvider].flatMap((one) =>
   isInstalled(one) ? [] : [`${one.name} is not installed: npm install --no-save ${one.needs}`],
 )
 
+/** Nothing measured. */
+export const NOTHING: Results = {
+  figures: new Map(),
+  ordinary: new Map(),
+  held: new Map(),
+  pending: new Map(),
+  pendingCodes: 0,
+  heldMemory: new Map(),
+  coldStart: new Map(),
+}
+
 const hasRequests = ({ only }: Plan) => ['A', 'B', 'C', 'D'].some((job) => only.has(job))
 
 /** How soon credentials arrive, by contender. */
@@ -105,7 +116,7 @@ export async function measureNode(
   try {
     const figures = hasRequests(plan) ? await measureRequests(all, plan, tell) : new Map()
     if (!plan.only.has('E')) return { figures, held: new Map(), ordinary: new Map() }
-    const own = all.slice(0, 1)
+    const own = all.filter(({ name }) => name === OWN.name)
     const held = await measureHeldLogins(own, plan, tell)
     const apart = own[0] ? await measureTwoInstances(own[0], plan, tell) : new Map()
     const ordinary = await measureOrdinaryLogins(all, plan, tell)
@@ -160,7 +171,13 @@ export async function measureElsewhere(plan: Plan, tell: Tell): Promise<Elsewher
     const all = await startAll([...contenders, floor])
     try {
       const figures = hasRequests(plan) ? await measureRequests(all, plan, tell) : new Map()
-      const held = plan.only.has('E') ? await measureHeldLogins(all.slice(0, -1), plan, tell) : new Map()
+      const held = plan.only.has('E')
+        ? await measureHeldLogins(
+            all.filter(({ name }) => name !== floor.name),
+            plan,
+            tell,
+          )
+        : new Map()
       return { names: all.map(({ name }) => name), figures, held, missing }
     } finally {
       await stopAll(all)

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import process from 'node:process'
 import { BUN, DENO } from '../test/support/runtimes.ts'
+import { failures } from './failures.ts'
 import { cpuOf, type Effort, type Figures } from './figures.ts'
 import { listGoals, type Results } from './goals.ts'
 import type { Latency } from './jobs/latency.ts'
@@ -153,11 +154,8 @@ export function writeUp(results: Results, elsewhere: Elsewhere | null): [title: 
   const sections: [string, string][] = []
   const add = (title: string, ...texts: string[]) => sections.push([title, texts.join('\n\n')])
   const { figures, held, ordinary } = results
-  add(
-    'Goals',
-    'CPU time per request unless it says otherwise; the table below has who is who.',
-    goalTable(results),
-  )
+  const who = 'CPU time per request unless it says otherwise; the table below has who is who.'
+  add('Goals', who, goalTable(results), ...failures.map((one) => `Failed, and left out: ${one}.`))
   const isMeasured = (name: string) => [...figures.values()].some((of) => of.has(name))
   const names = NAMES.filter(isMeasured)
   if (figures.size > 0) add('On Node over SQLite', NOTES, cpuTable(figures, names), rateTable(figures, names))

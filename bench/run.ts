@@ -19,8 +19,7 @@
 import { execFileSync } from 'node:child_process'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { failures } from './failures.ts'
-import type { Figures } from './figures.ts'
+import { attempt, failures } from './failures.ts'
 import type { Results } from './goals.ts'
 import { measureGrowth } from './growth.ts'
 import * as phases from './phases.ts'
@@ -67,21 +66,22 @@ const tell: phases.Tell = (text) => {
   else if (line) process.stderr.write(`${line}\n`)
 }
 
-const merge = (...all: Figures[]): Figures => new Map(all.flatMap((one) => [...one]))
-
 async function measureAll(): Promise<Results> {
+  const { measureNode, measureInProcess, measureMemory, measureColdStarts } = phases
   const isNode = ['A', 'B', 'C', 'D', 'E'].some((job) => only.has(job))
-  const node = isNode ? await phases.measureNode(plan, tell) : null
-  const inProcess = await phases.measureInProcess({ ...plan, ...HALF }, tell)
-  const memory = only.has('F') ? await phases.measureMemory(plan, tell) : null
+  const node = isNode ? await attempt('jobs A to E', null, () => measureNode(plan, tell)) : null
+  const half = { ...plan, ...HALF }
+  const inProcess = await attempt('job D in process', null, () => measureInProcess(half, tell))
+  const memory = only.has('F') ? await attempt('memory', null, () => measureMemory(plan, tell)) : null
+  const starts = only.has('F')
+    ? await attempt('cold starts', null, () => measureColdStarts(plan, tell))
+    : null
   return {
-    figures: merge(node?.figures ?? new Map(), inProcess),
-    held: node?.held ?? new Map(),
-    ordinary: node?.ordinary ?? new Map(),
-    pending: memory?.pending ?? new Map(),
-    pendingCodes: plan.pendingCodes,
-    heldMemory: memory?.heldMemory ?? new Map(),
-    coldStart: only.has('F') ? await phases.measureColdStarts(plan, tell) : new Map(),
+    ...phases.NOTHING,
+    ...node,
+    figures: new Map([...(node?.figures ?? []), ...(inProcess ?? [])]),
+    ...memory,
+    ...(starts && { coldStart: starts }),
   }
 }
 
@@ -96,7 +96,9 @@ const results = await measureAll()
 // each job takes eight servers there: a quick look is at logins
 const there = only.size === 1 ? JOBS : isQuick ? ['C', 'E'].filter((job) => only.has(job)) : only
 const elsewhere = only.has('R')
-  ? await phases.measureElsewhere({ ...plan, ...HALF, only: new Set(there) }, tell)
+  ? await attempt('other runtimes and databases', null, () =>
+      phases.measureElsewhere({ ...plan, ...HALF, only: new Set(there) }, tell),
+    )
   : null
 const growth = only.has('G') && !isQuick ? [await measureGrowth({ tell })] : []
 tell('')
