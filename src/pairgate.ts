@@ -5,7 +5,6 @@ import { type App, createApp } from './app.ts'
 import { type Config, optionWarnings, parseOptions } from './config.ts'
 import { hasDotSegments } from './core/path.ts'
 import { secretPattern } from './core/secret.ts'
-import type { Random } from './core/text.ts'
 import { WELL_KNOWN } from './endpoints/metadata.ts'
 import { type Answer, Reply } from './endpoints/reply.ts'
 import { type Authenticated, authenticate, type CredentialSummary } from './flows/account.ts'
@@ -113,7 +112,7 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
     log,
     now,
     signer: createSigner(config.secrets),
-    random: createRandom(),
+    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
     recent: createRecent(),
     uses: createRecent(10_000),
     held: createHeld({ config, store, log, now }),
@@ -196,19 +195,6 @@ export async function answerRequest(
 ): Promise<Answer> {
   const app = apps.get(gate)
   return app ? await app(request, info.remoteAddress) : await gate.fetch(request, info)
-}
-
-/** Draws many random bytes at once: each call of the runtime costs more than the bytes do. */
-function createRandom(): Random {
-  let pool: Uint8Array = new Uint8Array()
-  return (length) => {
-    if (pool.length < length) pool = crypto.getRandomValues(new Uint8Array(Math.max(1024, length)))
-    const bytes = pool.slice(0, length)
-    // what was handed out is nowhere else
-    pool.fill(0, 0, length)
-    pool = pool.subarray(length)
-    return bytes
-  }
 }
 
 /** What LogTape does with it is for the application to configure. */
