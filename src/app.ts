@@ -72,8 +72,9 @@ function failure(
   code: string,
   headers: Record<string, string> = {},
 ): Answer | Promise<Answer> {
-  if (isProgram(c)) return json({ error: code, error_description: message.text }, message.status, headers)
+  // with the headers that were set before it failed
   for (const [name, value] of Object.entries(headers)) c.header(name, value)
+  if (isProgram(c)) return c.json({ error: code, error_description: message.text }, message.status)
   return showMessage(deps, c, message)
 }
 
