@@ -163,7 +163,14 @@ describe('polls', () => {
     ['answer', { 'device.token': null }],
     ['interval', { 'device.token': { status: 'slow_down', interval: 'x' } }],
     ['interval', { 'device.token': { status: 'slow_down', interval: 1e12 } }],
-    ['interval', { 'device.token': { status: 'authorization_pending', interval: -1 } }],
+    // a second is the least there is: not for a day, here
+    [
+      'interval',
+      {
+        ...changed('device.authorize', { expires_in: 3_600 }),
+        'device.token': { status: 'authorization_pending', interval: -1 },
+      },
+    ],
   ])(
     'go on at a pace, and end: the %s is none',
     async (_, answers) => {
