@@ -94,7 +94,7 @@ export function verifySignature(
 
 /** Tells whether two secrets are the same, in constant time, whatever their lengths. */
 export function sameSecret(one: string, other: string): boolean {
-  return constantTimeEqual(sha256(utf8.encode(one)), sha256(utf8.encode(other)))
+  return constantTimeEqual(utf8.encode(sha256Hex(one)), utf8.encode(sha256Hex(other)))
 }
 
 /** Base64 HMAC-SHA-256, as webhooks are signed. */
