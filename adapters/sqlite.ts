@@ -19,7 +19,8 @@ import { createWrites, type Writes } from './sqlite_writes.ts'
 export interface SqliteDatabase {
   prepare(sql: string): {
     columns(): { readonly name: string }[]
-    setReturnArrays(enabled: boolean): void
+    /** Where there is none, rows are objects. */
+    setReturnArrays?(enabled: boolean): void
     all(...parameters: SQLInputValue[]): unknown[]
     run(...parameters: SQLInputValue[]): { changes: number | bigint; lastInsertRowid: number | bigint }
   }
@@ -81,7 +82,7 @@ function openDatabase(database: SqliteDatabase): OpenDatabase {
     if (found) return found
     const statement = database.prepare(sql)
     const prepared = { statement, columns: statement.columns().map(({ name }) => name) }
-    statement.setReturnArrays(true)
+    statement.setReturnArrays?.(true)
     known.set(sql, prepared)
     return prepared
   }
@@ -98,8 +99,8 @@ function openDatabase(database: SqliteDatabase): OpenDatabase {
       const bound = bindValues(compiled, values) as SQLInputValue[]
       const { statement, columns } = prepare(compiled.sql)
       if (columns.length > 0) {
-        const rows = statement.all(...bound) as unknown[][]
-        return { rows: rows.map((values) => toRow(columns, values)) as never[], changes: 0 }
+        const rows = statement.all(...bound).map((row) => (Array.isArray(row) ? toRow(columns, row) : row))
+        return { rows: rows as never[], changes: 0 }
       }
       return { rows: [], changes: await writes.add(() => Number(statement.run(...bound).changes)) }
     },
