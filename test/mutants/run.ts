@@ -6,7 +6,7 @@
  * @module
  */
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -98,6 +98,14 @@ async function findUnfit(folder: string, mutants: readonly Mutant[]): Promise<Ma
   return unfit
 }
 
+/** What the SQL of SQLite and D1 is compiled of, ahead of time. */
+const COMPILED = /^adapters\/(statement\w*|migrations)\.ts$/
+
+/** Compiles it anew, from a copy of the project. */
+function compileSql(folder: string): void {
+  execFileSync(process.execPath, ['--import', 'tsx', 'examples/workers/generate.ts'], { cwd: folder })
+}
+
 interface Verdict {
   readonly isKilled: boolean
   readonly words: string
@@ -110,13 +118,16 @@ async function tryMutant(folder: string, mutant: Mutant): Promise<Verdict> {
   if (parts.length !== 2)
     return { isKilled: false, words: `GONE: its text is there ${parts.length - 1} times` }
   writeFileSync(path, parts.join(mutant.to))
+  const isCompiled = COMPILED.test(mutant.file)
   try {
+    if (isCompiled) compileSql(folder)
     const { failed, passed, problem } = await runTests(folder, mutant, titleOf(mutant))
     if (problem !== null) return { isKilled: false, words: `BROKEN: ${problem}` }
     if (failed.length === 0) return { isKilled: false, words: `SURVIVED ${passed.length} tests` }
     return { isKilled: true, words: failed[0] ?? '' }
   } finally {
     writeFileSync(path, source)
+    if (isCompiled) compileSql(folder)
   }
 }
 
