@@ -65,15 +65,8 @@ function protectiveHeaders(deps: Deps): Record<string, string> {
 const isProgram = (c: AppContext) => !c.req.header('accept')?.includes('text/html')
 
 /** Says what went wrong in the caller's language: JSON for programs, a page for people. */
-function failure(
-  deps: Deps,
-  c: AppContext,
-  message: Message,
-  code: string,
-  headers: Record<string, string> = {},
-): Answer | Promise<Answer> {
-  // with the headers that were set before it failed
-  for (const [name, value] of Object.entries(headers)) c.header(name, value)
+function failure(deps: Deps, c: AppContext, message: Message, code: string): Answer | Promise<Answer> {
+  // by Hono, which keeps the headers that were set before it failed
   if (isProgram(c)) return c.json({ error: code, error_description: message.text }, message.status)
   return showMessage(deps, c, message)
 }
@@ -83,11 +76,10 @@ function onError(deps: Deps): (error: Error, c: AppContext) => Answer | Promise<
     const { requestId } = c.env.caller
     deps.log.error('A request failed', { request_id: requestId, error })
     const text = `Please try again. If it happens again, tell whoever runs this service: error ${requestId}.`
-    return isUnavailable(error)
-      ? failure(deps, c, { status: 503, title: 'Back in a moment', text }, 'temporarily_unavailable', {
-          'Retry-After': '5',
-        })
-      : failure(deps, c, { status: 500, title: 'Something went wrong', text }, 'server_error')
+    if (!isUnavailable(error))
+      return failure(deps, c, { status: 500, title: 'Something went wrong', text }, 'server_error')
+    c.header('Retry-After', '5')
+    return failure(deps, c, { status: 503, title: 'Back in a moment', text }, 'temporarily_unavailable')
   }
 }
 

@@ -94,10 +94,7 @@ function createLook({ store, log, now }: Parts, release: (grantId: string) => vo
 
 /** Waits for the first of: a decision, the end of time, the end of the connection. */
 function watch(seconds: number, signals: readonly AbortSignal[], look: () => void) {
-  let letGo: (isThere: boolean) => void = () => {}
-  const released = new Promise<boolean>((resolve) => {
-    letGo = resolve
-  })
+  const { promise: released, resolve: letGo } = Promise.withResolvers<boolean>()
   const leave = () => letGo(false)
   for (const signal of signals) signal.addEventListener('abort', leave, { once: true })
   if (signals.some(({ aborted }) => aborted)) leave()
