@@ -326,6 +326,16 @@ describe('serve.ts', () => {
     expect(server.output()).not.toContain('203.0.113.')
   })
 
+  test('OPS-06 workerd that ends of itself is started again, and all is there', async () => {
+    const env = { DATABASE_URL: `d1:${join(folder, 'crash')}` }
+    const server = await forThisTest(startStandalone(env, '', 'workers'))
+    const key = await login(server.base, loginWithDevice, await signInAt(server, 'alice'))
+    const name = (pid: number) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+    for (const pid of descendants(server.pid)) if (name(pid) === 'workerd') process.kill(pid, 'SIGKILL')
+    await vi.waitFor(() => expect(server.output()).toContain('workerd ended of itself'), 10_000)
+    expect(await whoami(server.base, key)).toMatchObject({ subject: 'alice' })
+  })
+
   test('OPS-06 a taken port: one line, exit code 1', async () => {
     const port = await findFreePort()
     const other = createServer()

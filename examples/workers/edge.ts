@@ -39,7 +39,9 @@ function relay(worker: URL, patient: Patient, incoming: IncomingMessage, outgoin
   // whoever sends this header itself is not believed
   Object.assign(headers, { connection: 'close', 'cf-connecting-ip': address })
   const { hostname, port } = worker
-  const upstream = send({ hostname, port, method: incoming.method, path: incoming.url, headers })
+  const { method, url: path } = incoming
+  // a socket each: workerd closes those that were used before whenever it likes, and a request on its way is lost
+  const upstream = send({ hostname, port, method, path, headers, agent: false })
   upstream.once('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, passOn(answer.rawHeaders))
     answer.pipe(outgoing)
@@ -62,16 +64,16 @@ function relay(worker: URL, patient: Patient, incoming: IncomingMessage, outgoin
 /**
  * Listens for the Worker.
  *
- * @param worker Where workerd listens.
+ * @param worker Tells where workerd listens at the moment.
  * @returns Once it listens. Rejects when the port is taken.
  */
 export async function serveEdge(
-  worker: URL,
+  worker: () => URL,
   address: { hostname: string; port: number },
 ): Promise<Listening> {
   const patient: Patient = new Set()
   const server = createServer(SERVER_OPTIONS, (incoming, outgoing) =>
-    relay(worker, patient, incoming, outgoing),
+    relay(worker(), patient, incoming, outgoing),
   )
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -134,6 +134,7 @@ async function serve(env: Environment, isTerminal: boolean): Promise<() => Promi
   } catch (error) {
     throw new PairgateError('ERR_PAIRGATE_ENVIRONMENT', `The folder "${folder}" cannot be made`, error)
   }
+  let worker: URL
   const miniflare = new Miniflare({
     modules: true,
     script,
@@ -148,6 +149,10 @@ async function serve(env: Environment, isTerminal: boolean): Promise<() => Promi
     structuredWorkerdLogs: true,
     handleStructuredLogs: print,
     telemetry: { enabled: false },
+    unsafeHandleRuntimeRestart: async () => {
+      worker = await miniflare.unsafeGetDirectURL()
+      console.error('workerd ended of itself, and was started again')
+    },
   })
   try {
     await prepareTables(miniflare, settings)
@@ -155,8 +160,8 @@ async function serve(env: Environment, isTerminal: boolean): Promise<() => Promi
       await miniflare.dispose()
       return await serve(env, isTerminal)
     }
-    const worker = await miniflare.unsafeGetDirectURL()
-    const edge = await serveEdge(worker, { hostname, port }).catch(refuseAddress(settings))
+    worker = await miniflare.unsafeGetDirectURL()
+    const edge = await serveEdge(() => worker, { hostname, port }).catch(refuseAddress(settings))
     greet({ options, storage: `d1:${folder}` })
     return async () => {
       await edge.close()
