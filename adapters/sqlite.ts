@@ -29,7 +29,10 @@ export interface SqliteDatabase {
 }
 
 // Wait a moment for another process's write; longer waits belong to the retries, which do not block the event loop.
-const PRAGMAS = 'PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;'
+// The hashes that rows are found by are spread over all of their indexes: 8 MB of pages in memory. Rows are moved from
+// the log of 16 MB to the file four times less often than by default.
+const PRAGMAS = `PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=250;
+  PRAGMA cache_size=-8000; PRAGMA wal_autocheckpoint=4000;`
 /** Stays with the file. Apart from the others since it writes, also to an empty one. */
 const WAL = 'PRAGMA journal_mode=WAL'
 

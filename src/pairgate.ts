@@ -16,6 +16,7 @@ import { disableUser, enableUser, listUserCredentials, revokeUserCredentials } f
 import { deliverSometimes } from './flows/webhooks.ts'
 import { createGuard, type Guard, type GuardOptions } from './guard.ts'
 import type { Log, PairgateOptions, RequestInfo } from './options.ts'
+import { createRandomId } from './random_id.ts'
 import { createRouter } from './router.ts'
 import type { HostProcedure, PairgateRouter, RouterContext } from './router_type.ts'
 import { createSigner } from './signing.ts'
@@ -113,6 +114,7 @@ export function createGate(options: PairgateOptions, defaultLog: Log): Pairgate 
     now,
     signer: createSigner(config.secrets),
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    randomId: createRandomId(),
     recent: createRecent(),
     uses: createRecent(10_000),
     held: createHeld({ config, store, log, now }),

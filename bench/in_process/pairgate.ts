@@ -2,9 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { sqlite } from '../../adapters/sqlite.ts'
 import { createSecret } from '../../src/core/secret.ts'
-import { createPairgate } from '../../src/mod.ts'
 import { BASE, SECRET, type TestBrowser } from '../../test/support/gate.ts'
 import {
   call,
@@ -15,15 +13,25 @@ import {
   signIn,
   startLogin,
 } from '../../test/support/logins.ts'
+import { ROOT } from '../../test/support/runtimes.ts'
 import { OPTIONS } from '../contenders/pairgate.ts'
 import { JOB } from '../figures.ts'
 import type { InProcessJobs } from '../in_process.ts'
+
+/** What `npm run build` makes, and people install: compiled on the fly, as this file is, it would be half as fast. */
+async function loadBuilt() {
+  const load = (name: string): Promise<unknown> => import(join(ROOT, 'dist', name))
+  const { createPairgate } = (await load('src/mod.js')) as typeof import('../../src/mod.ts')
+  const { sqlite } = (await load('adapters/sqlite.js')) as typeof import('../../adapters/sqlite.ts')
+  return { createPairgate, sqlite }
+}
 
 const CREDENTIALS = 300
 const PEOPLE = 10
 
 /** Opens it, with credentials. */
 export async function open(folder: string): Promise<InProcessJobs> {
+  const { createPairgate, sqlite } = await loadBuilt()
   const database = sqlite(join(folder, 'pairgate.db'))
   const gate = createPairgate({ ...OPTIONS, baseUrl: BASE, secrets: [SECRET], database, devSignIn: true })
   const info = { remoteAddress: '127.0.0.1' }

@@ -5,7 +5,7 @@ import { type CredentialStatus, credentialStatus } from '../core/credential.ts'
 import type { Refusal } from '../core/outcome.ts'
 import { type CredentialKind, createSecret, secretHint } from '../core/secret.ts'
 import { cleanLabel } from '../core/text.ts'
-import { base64url, sha256Hex } from '../hash.ts'
+import { sha256Hex } from '../hash.ts'
 import type { Credential, User } from '../store.ts'
 import { chooseTenant, isAllowed, KIND, mostCredentials, refuseNetwork } from './access.ts'
 import { authorize } from './authorization.ts'
@@ -216,7 +216,7 @@ export async function createKey(
   await deps.store.upsertUser(user, now)
   const { seconds, ...row } = parts
   const secret = createSecret(deps.random, deps.config.secretPrefix, 'api_key')
-  const id = key.id ?? base64url(deps.random(16))
+  const id = key.id ?? deps.randomId(16)
   const max = mostCredentials(deps, 'api_key')
   const expires_at = now + seconds * 1000
   const life = { created_at: now, expires_at, access_expires_at: null, family_hash: null, refresh_hash: null }

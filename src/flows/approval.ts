@@ -52,7 +52,8 @@ async function judgeCode<T>(
   if (reached) return { status: 'rate_limited', retry_after: reached.retry_after }
   const found = await judge()
   if (found === null) await wrongCode(deps, caller, user)
-  else await releaseLimits(deps, limits, now)
+  // nobody waits for it
+  else deps.defer(releaseLimits(deps, limits, now))
   return found
 }
 

@@ -5,7 +5,7 @@ import { safeReturnPath } from '../core/same_origin.ts'
 import { createSecret, secretHint, secretKind } from '../core/secret.ts'
 import { cleanLabel } from '../core/text.ts'
 import { PairgateError } from '../errors.ts'
-import { base64url, sha256Hex } from '../hash.ts'
+import { sha256Hex } from '../hash.ts'
 import type { Identity, Tenant } from '../options.ts'
 import type { ProviderIdentity } from '../providers.ts'
 import type { User } from '../store.ts'
@@ -110,7 +110,7 @@ export async function startBrowserSession(
   if ((await deps.store.findUser(user.id))?.disabled_at != null) return { status: 'user_disabled' }
   await endBrowserSession(deps, caller)
   const secret = createSecret(deps.random, deps.config.secretPrefix, 'browser')
-  const id = base64url(deps.random(16))
+  const id = deps.randomId(16)
   await deps.store.insertCredential({
     id,
     kind: 'browser',

@@ -5,7 +5,7 @@ import { decidePoll, type Flow, type Grant } from '../core/grant.ts'
 import type { Refusal, TokenOutcome, TokenResponse } from '../core/outcome.ts'
 import { createFamily, createRefreshToken, createSecret, secretHint } from '../core/secret.ts'
 import { formatUserCode } from '../core/user_code.ts'
-import { base64url, sha256Hex } from '../hash.ts'
+import { sha256Hex } from '../hash.ts'
 import { isAllowed, isRefreshable, KIND, loginSeconds, mostCredentials } from './access.ts'
 import type { Caller, Deps } from './deps.ts'
 import { recordEvent } from './events.ts'
@@ -77,7 +77,7 @@ async function issue(
     expiresAt,
     refreshable: isRefreshable(client, grant.scope),
   })
-  const id = base64url(deps.random(16))
+  const id = deps.randomId(16)
   const result = await deps.store.issueCredential({
     credential: {
       ...stored,

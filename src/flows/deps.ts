@@ -3,8 +3,8 @@
 import type { Config } from '../config.ts'
 import { clientAddress } from '../core/address.ts'
 import type { Random } from '../core/text.ts'
-import { base64url } from '../hash.ts'
 import type { Log } from '../options.ts'
+import type { RandomId } from '../random_id.ts'
 import type { Signer } from '../signing.ts'
 import type { Store } from '../store.ts'
 import type { Held } from './held.ts'
@@ -16,7 +16,9 @@ export interface Deps {
   readonly store: Store
   /** Epoch milliseconds. */
   readonly now: () => number
+  /** For secrets. */
   readonly random: Random
+  readonly randomId: RandomId
   readonly signer: Signer
   readonly log: Log
   /** When each grant was polled, and each limit was hit, last. */
@@ -63,11 +65,11 @@ let nth = 0
  *
  * @param bytes How many of chance.
  */
-export function createId({ random }: Pick<Deps, 'random'>, now: number, bytes: number): string {
+export function createId({ randomId }: Pick<Deps, 'randomId'>, now: number, bytes: number): string {
   // a request may bring the time at which it began
   nth = now > lastTime ? 0 : nth + 1
   lastTime = Math.max(lastTime, now)
-  return now.toString(36) + nth.toString(36).padStart(2, '0') + base64url(random(bytes))
+  return now.toString(36) + nth.toString(36).padStart(2, '0') + randomId(bytes)
 }
 
 /** Finds out who makes a request; `peer` is the address of the socket's other end. */
@@ -87,7 +89,7 @@ export function toCaller(deps: Deps, request: Request, peer: string | undefined)
       return remoteAddress
     },
     get requestId() {
-      requestId ??= base64url(deps.random(9))
+      requestId ??= deps.randomId(9)
       return requestId
     },
   }

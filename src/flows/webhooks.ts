@@ -6,7 +6,7 @@
  */
 
 import type { Webhook } from '../config.ts'
-import { base64url, hmacBase64 } from '../hash.ts'
+import { hmacBase64 } from '../hash.ts'
 import type { PairgateEvent } from '../options.ts'
 import type { AuditEvent, Delivery, Store } from '../store.ts'
 import type { Deps } from './deps.ts'
@@ -129,7 +129,7 @@ async function deliver(deps: Deps, webhook: Webhook, event: PairgateEvent): Prom
   const now = deps.now()
   const turn = takeTurn(deps)
   const delivery = {
-    id: base64url(deps.random(12)),
+    id: deps.randomId(12),
     event_id: event.id,
     endpoint: webhook.id,
     attempts: 0,
