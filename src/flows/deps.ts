@@ -4,10 +4,10 @@ import type { Config } from '../config.ts'
 import { clientAddress } from '../core/address.ts'
 import type { Random } from '../core/text.ts'
 import type { Log } from '../options.ts'
-import type { RandomId } from '../random_id.ts'
 import type { Signer } from '../signing.ts'
 import type { Store } from '../store.ts'
 import type { Held } from './held.ts'
+import type { RandomId } from './random_id.ts'
 import type { Recent } from './recent.ts'
 
 /** Everything that a flow may touch. Built once, in `pairgate.ts`. */

@@ -174,7 +174,7 @@ const device: readonly Mutant[] = [
   {
     id: 'DF-18',
     file: 'src/flows/approval.ts',
-    from: 'else await releaseLimits(deps, limits, now)',
+    from: 'else deps.defer(releaseLimits(deps, limits, now))',
     to: '',
     test: 'test/limits.test.ts',
   },

@@ -1,6 +1,6 @@
 /** Names for rows and requests, by chance. They are no secrets, so that their bytes may be drawn beforehand. @module */
 
-import { base64url } from './hash.ts'
+import { base64url } from '../hash.ts'
 
 /** Bytes drawn at once: each call into the runtime costs as much as a statement. */
 const POOL = 1024
