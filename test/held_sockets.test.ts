@@ -83,11 +83,21 @@ async function holdAnswer(send: Send, { secret }: Login): Promise<string> {
 
 const RUNTIMES = Object.keys(SERVERS) as ServerRuntime[]
 
+/** A server that ends with the test, also when that fails. */
+async function startForThisTest(runtime: ServerRuntime): Promise<StandaloneServer> {
+  const server = await startStandalone({}, '', runtime)
+  onTestFinished(async () => {
+    await server.stop()
+    server.remove()
+  })
+  return server
+}
+
 test.each(RUNTIMES)(
   '%s: the end of the server answers a poll that is held',
   { timeout: 60_000 },
   async (runtime) => {
-    const server = await startStandalone({}, '', runtime)
+    const server = await startForThisTest(runtime)
     const send = sendTo(server)
     const login = await startLogin(send, 'device')
     const answer = holdAnswer(send, login)
@@ -98,7 +108,6 @@ test.each(RUNTIMES)(
     expect(await answer).toMatch(
       runtime === 'workers' ? 'The Worker does not answer' : 'authorization_pending',
     )
-    server.remove()
   },
 )
 
@@ -107,7 +116,7 @@ test.each(RUNTIMES.filter((runtime) => runtime !== 'workers'))(
   '%s: who hangs up is issued nothing; what the person allows is there for the next poll',
   { timeout: 60_000 },
   async (runtime) => {
-    const server = await startStandalone({}, '', runtime)
+    const server = await startForThisTest(runtime)
     const send = sendTo(server)
     const login = await startLogin(send, 'device')
     const socket = holdOnSocket(server, login)
@@ -117,7 +126,6 @@ test.each(RUNTIMES.filter((runtime) => runtime !== 'workers'))(
     await allow(send, server, login)
     expect((await poll(send, login)).status).toBe('issued')
     expect(await server.stop()).toBe(0)
-    server.remove()
   },
 )
 
@@ -144,7 +152,7 @@ test('OPS-02 at a public URL a private address is that of a proxy, and has as ma
 test('RPC-08 OPS-02 ten thousand sockets that hold polls keep nobody from signing in', {
   timeout: 60_000,
 }, async () => {
-  const server = await startStandalone()
+  const server = await startForThisTest('node')
   const near = sendTo(server)
   const logins = await Promise.all(Array.from({ length: 100 }, () => startLogin(near, 'device')))
   const sockets: Socket[] = []
@@ -164,5 +172,4 @@ test('RPC-08 OPS-02 ten thousand sockets that hold polls keep nobody from signin
   // it has seen to all of them
   expect(await (await far('/readyz')).text()).toBe('ok')
   expect(await server.stop()).toBe(0)
-  server.remove()
 })
