@@ -121,9 +121,12 @@ test.each(RUNTIMES.filter((runtime) => runtime !== 'workers'))(
   async (runtime) => {
     const server = await startForThisTest(runtime)
     const send = sendTo(server)
-    const login = await startLogin(send, 'device')
-    const socket = holdOnSocket(server, login)
-    while ((await poll(send, login)).status !== 'slow_down');
+    let login: Login
+    let socket: Socket
+    do {
+      login = await startLogin(send, 'device')
+      socket = holdOnSocket(server, login)
+    } while ((await poll(send, login)).status !== 'slow_down')
     socket.destroy()
     await once(socket, 'close')
     await allow(send, server, login)
