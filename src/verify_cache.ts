@@ -41,7 +41,7 @@ function mayBeKept({ credential: { kind, scope, first_used_at } }: CredentialWit
  * one or anybody else changes shows when the seconds have passed since the row was read.
  *
  * Rows are kept under the hash of a secret that was found, so guesses take no room: 10 000 at most, of about
- * 1.5 kB, the oldest goes first. Requests share plain data and no promise: two that miss at once both ask the database.
+ * 1.5 kB, the older half goes first. Requests share plain data and no promise: two that miss at once both ask the database.
  *
  * @param options.now Epoch milliseconds. When it goes backwards, all is read anew.
  * @param options.seconds More than 0.
@@ -50,9 +50,9 @@ export function cacheVerifications(
   store: Store,
   { now, seconds }: { readonly now: () => number; readonly seconds: number },
 ): Store {
-  const rows = new Map<string, Kept>()
+  const rows = createRecent<Kept>(MOST / 2)
   // by id of a credential or person: the number of its last change
-  const changed = createRecent(MOST)
+  const changed = createRecent<number>(MOST)
   let changes = 0
   let reads = 0
   let latest = 0
@@ -84,16 +84,13 @@ export function cacheVerifications(
     const at = now()
     if (at < latest) note(ALL)
     latest = at
-    const kept = rows.get(hash)
+    const kept = rows.last(hash)
     if (kept && isFresh(kept, at)) return kept.found
-    rows.delete(hash)
     const begun = { at, changes, nth: ++reads }
     const found = await store.findCredential(hash)
     // a reading that began later may have ended sooner
-    if (found && mayBeKept(found) && begun.nth > (rows.get(hash)?.nth ?? 0)) {
-      rows.set(hash, { found, ...begun })
-      if (rows.size > MOST) rows.delete(rows.keys().next().value ?? '')
-    }
+    if (found && mayBeKept(found) && begun.nth > (rows.last(hash)?.nth ?? 0))
+      rows.note(hash, { found, ...begun })
     return found
   }
 

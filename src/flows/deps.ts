@@ -22,9 +22,9 @@ export interface Deps {
   readonly signer: Signer
   readonly log: Log
   /** When each grant was polled, and each limit was hit, last. */
-  readonly recent: Recent
+  readonly recent: Recent<number>
   /** When a use of each credential was noted last. */
-  readonly uses: Recent
+  readonly uses: Recent<number>
   /** The polls that wait for a decision. */
   readonly held: Held
   /** Lets work go on after the answer; a failure is logged. */

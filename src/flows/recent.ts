@@ -1,22 +1,28 @@
-/** When something happened last, remembered in this process only: a well-paced poll costs the database no write. @module */
+/** What happened last, remembered in this process only: a well-paced poll costs the database no write. @module */
 
-/** Times by key. */
-export interface Recent {
-  /** Epoch milliseconds of the last time, if it is remembered. */
-  last(key: string): number | undefined
-  /** Notes that it happened. */
-  note(key: string, now: number): void
+/** The latest of each key. */
+export interface Recent<T> {
+  /** What was noted last, if it is remembered. */
+  last(key: string): T | undefined
+  /** Notes what happened. */
+  note(key: string, value: T): void
 }
 
-/** Makes a memory for `capacity` keys; the one not seen for longest is forgotten first. */
-export function createRecent(capacity = 50_000): Recent {
-  const times = new Map<string, number>()
+/**
+ * Makes a memory of at least the `capacity` keys that were noted last, and at most twice as many. They are forgotten
+ * together: to look for the oldest key of a Map takes the longer the more were deleted before it.
+ */
+export function createRecent<T>(capacity = 25_000): Recent<T> {
+  let young = new Map<string, T>()
+  let old = new Map<string, T>()
   return {
-    last: (key) => times.get(key),
-    note(key, now) {
-      times.delete(key)
-      times.set(key, now)
-      if (times.size > capacity) for (const oldest of times.keys()) return void times.delete(oldest)
+    last: (key) => young.get(key) ?? old.get(key),
+    note(key, value) {
+      if (young.size >= capacity) {
+        old = young
+        young = new Map()
+      }
+      young.set(key, value)
     },
   }
 }

@@ -66,7 +66,7 @@ const credentials: readonly Mutant[] = [
   { id: 'KEY-06', ...VERIFY_CACHE, from: 'rotateCredential: noting(store.rotateCredential),', to: '' },
   { id: 'KEY-06', ...VERIFY_CACHE, from: 'if (at < latest) note(ALL)', to: '' },
   { id: 'KEY-06', ...VERIFY_CACHE, from: 'changes - before < MOST &&', to: '' },
-  { id: 'KEY-06', ...VERIFY_CACHE, from: '&& begun.nth > (rows.get(hash)?.nth ?? 0)', to: '' },
+  { id: 'KEY-06', ...VERIFY_CACHE, from: '&& begun.nth > (rows.last(hash)?.nth ?? 0)', to: '' },
   { id: 'KEY-05', ...VERIFY_CACHE, from: ' && !scopeList(scope).includes(MANAGE_SCOPE)', to: '' },
   { id: 'KEY-11', ...VERIFY_CACHE, from: 'setUserDisabled: noting(store.setUserDisabled),', to: '' },
   { id: 'SES-04', ...VERIFY_CACHE, from: "kind !== 'browser' &&", to: '' },
