@@ -11,5 +11,6 @@ export {
 } from './core/address.ts'
 export { hasDotSegments } from './core/path.ts'
 export { Reply } from './endpoints/reply.ts'
+export { createRecent } from './flows/recent.ts'
 export { lendSha256, sameSecret } from './hash.ts'
 export { answerRequest, createGate } from './pairgate.ts'

@@ -6,8 +6,9 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { sqlite } from '../adapters/sqlite.ts'
 import { createSecret } from '../src/core/secret.ts'
 import { createPairgate, PairgateError, type PairgateOptions } from '../src/mod.ts'
+import { ALICE, ENDS, settle, usedToken } from './support/credential_ends.ts'
 import { callAs, loginAs, personAt, postForm, refreshAt } from './support/credentials.ts'
-import { BASE, SECRET, type TestGate } from './support/gate.ts'
+import { BASE, SECRET } from './support/gate.ts'
 import {
   authenticate,
   createHeld,
@@ -19,8 +20,6 @@ import {
 } from './support/instances.ts'
 import { FLOWS } from './support/logins.ts'
 import type { Listened } from './support/statements.ts'
-
-const ALICE = { issuer: 'urn:pairgate:dev', subject: 'alice' }
 
 /** What a gate takes at least. */
 const VALID = {
@@ -35,45 +34,10 @@ afterAll(removeInstances)
 
 const newSecret = () => createSecret((length) => randomBytes(length), 'pg', 'api_key')
 
-/** Lets what goes on after an answer come to its end: on SQLite each write takes a turn of the event loop. */
-const settle = async () => {
-  for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve))
-}
-
-/** Signs a CLI in, and uses the credential once: the first use is written down. */
-async function usedToken(t: TestGate, scope = 'read', client_id = 'mytool'): Promise<string> {
-  const { access_token } = await loginAs(t, await personAt(t, 'alice'), 'device', { client_id, scope })
-  expect(await isGood(t, access_token)).toBe(true)
-  await settle()
-  return access_token
-}
-
 /** Has it verified, and says what that took. */
 async function verbs(t: Listened, token: string, door: keyof typeof DOORS = 'gate.authenticate') {
   const statements = await t.during(async () => expect(await DOORS[door](t, token)).toBe(true))
   return statements.map(({ verb }) => verb)
-}
-
-/** What ends a credential, done at an instance. */
-const ENDS: Record<string, (t: TestGate, token: string) => Promise<unknown>> = {
-  'revocation (RFC 7009)': (t, token) =>
-    postForm(t, '/oauth/revoke', { client_id: 'mytool', token }).then(({ status }) =>
-      expect(status).toBe(200),
-    ),
-  'sign-out of the CLI': (t, token) => callAs(t, token, 'session.signOut', {}),
-  'the operator ends all': async (t) => expect(await t.gate.users.revoke(ALICE)).toBeGreaterThan(0),
-  'the operator ends one': async (t, token) => {
-    const { credential } = (await authenticate(t, token)) ?? {}
-    expect(await t.gate.users.revoke(ALICE, credential?.id)).toBe(1)
-  },
-  'disabling the person': async (t) => expect(await t.gate.users.disable(ALICE)).toBeGreaterThan(0),
-  'rotation without overlap': async (t, token) => {
-    const manage = { client_id: 'manager', scope: 'pairgate:manage read' }
-    const manager = await loginAs(t, await personAt(t, 'alice'), 'pair', manage)
-    const { credential } = (await authenticate(t, token)) ?? {}
-    const { status } = await callAs(t, manager.access_token, 'keys.rotate', { id: String(credential?.id) })
-    expect(status).toBe(200)
-  },
 }
 
 describe('KEY-06 KEY-11 with verifyCacheSeconds, what ends a credential', () => {

@@ -5,6 +5,7 @@
 import type { Mutant } from './mutant.ts'
 
 const VERIFY_CACHE = { file: 'src/verify_cache.ts', test: 'test/verify_cache.test.ts' }
+const KEPT_ROWS = { file: 'adapters/sqlite_kept.ts', test: 'test/sqlite_kept.test.ts' }
 
 const credentials: readonly Mutant[] = [
   {
@@ -67,13 +68,17 @@ const credentials: readonly Mutant[] = [
   { id: 'KEY-06', ...VERIFY_CACHE, from: 'if (at < latest) note(ALL)', to: '' },
   { id: 'KEY-06', ...VERIFY_CACHE, from: 'changes - before < MOST &&', to: '' },
   { id: 'KEY-06', ...VERIFY_CACHE, from: '&& begun.nth > (rows.last(hash)?.nth ?? 0)', to: '' },
+  { id: 'KEY-06', ...KEPT_ROWS, from: 'kept.version === latest && ', to: '' },
+  { id: 'KEY-06', ...KEPT_ROWS, from: 'changes - before < MOST &&', to: '' },
+  { id: 'KEY-06', ...KEPT_ROWS, from: 'if (latest === before) ', to: '' },
+  { id: 'KEY-06', ...KEPT_ROWS, from: '(update|delete from)', to: '(delete from)' },
   { id: 'KEY-05', ...VERIFY_CACHE, from: ' && !scopeList(scope).includes(MANAGE_SCOPE)', to: '' },
   { id: 'KEY-11', ...VERIFY_CACHE, from: 'setUserDisabled: noting(store.setUserDisabled),', to: '' },
   { id: 'SES-04', ...VERIFY_CACHE, from: "kind !== 'browser' &&", to: '' },
   {
     id: 'KEY-07',
     file: 'src/flows/introspection.ts',
-    from: 'return known !== undefined && sameSecret(known, secret)',
+    from: 'return known !== undefined && sameText(known, sha256Hex(secret))',
     to: 'return known !== undefined && secret !== known + known',
     test: 'test/introspection.test.ts',
   },
