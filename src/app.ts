@@ -9,7 +9,7 @@ import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
 import { Hono } from 'hono/tiny'
 import { hasDotSegments } from './core/path.ts'
 import { addAuthz } from './endpoints/authz.ts'
-import { BODY_FAILURES, NO_BODY, readBody } from './endpoints/body.ts'
+import { BODY_FAILURES, readBody } from './endpoints/body.ts'
 import { JWKS_PATH } from './endpoints/metadata.ts'
 import { addOAuthEndpoints } from './endpoints/oauth.ts'
 import { showMessage } from './endpoints/page.tsx'
@@ -38,13 +38,13 @@ const MAX_BATCH = 10
 /** Reads the body for the endpoints; says what is wrong with it. */
 async function takeBody(deps: Deps, c: AppContext): Promise<Answer | null> {
   const body = await readBody(c.req.raw)
-  if (typeof body !== 'string') {
-    c.env.body = body
+  if ('text' in body) {
+    c.env.body = body.text
     return null
   }
-  const { status, text } = BODY_FAILURES[body]
-  if (status === 500) deps.log.error(text, {})
-  return await failure(deps, c, BODY_FAILURES[body], status === 500 ? 'server_error' : 'invalid_request')
+  const problem = BODY_FAILURES[body.failure]
+  if (problem.status === 500) deps.log.error(problem.text, {})
+  return await failure(deps, c, problem, problem.status === 500 ? 'server_error' : 'invalid_request')
 }
 
 /** The headers of every answer, unless an endpoint says otherwise. */
@@ -129,7 +129,7 @@ function health(deps: Deps): Handler {
 /** The parts of a request that tRPC reads; its body was read before. */
 function readRequest({ req: { raw }, env: { body } }: AppContext): Request {
   const { url, method, headers } = raw
-  const text = async () => new TextDecoder().decode(body)
+  const text = async () => body
   const parts: Pick<Request, 'url' | 'method' | 'headers' | 'signal' | 'text'> = {
     ...{ url, method, headers, text },
     signal: raw.signal,
@@ -197,8 +197,7 @@ export function createApp(deps: Deps, ready: () => Promise<void>): App {
 
   return async (request, peer) => {
     const caller = toCaller(deps, request, peer)
-    const answer: Answer =
-      refuseTarget(request) ?? (await app.fetch(request, { caller, peer, body: NO_BODY }))
+    const answer: Answer = refuseTarget(request) ?? (await app.fetch(request, { caller, peer, body: '' }))
     // an endpoint may have its own: the key set is cached, and one page's form leads to a CLI
     return withHeaders(answer, headers)
   }

@@ -58,7 +58,7 @@ export interface Config
   readonly clients: ReadonlyMap<string, Client>
   /** What each scope allows, in words; those of pairgate itself too. */
   readonly scopes: ReadonlyMap<string, string>
-  /** Secrets of resource servers by id. */
+  /** Hashes of the resource servers' secrets, by id. */
   readonly resourceServers: ReadonlyMap<string, string>
   /** What proxies may ask for, by name; {@link ANY_POLICY} too. */
   readonly policies: ReadonlyMap<string, Policy>
@@ -290,7 +290,9 @@ export function parseOptions(options: PairgateOptions): Config {
     name: name ?? new URL(base.baseUrl).host,
     clients: new Map(clients.map((client) => [client.id, client])),
     scopes: new Map([...RESERVED_SCOPES, ...Object.entries(scopes)]),
-    resourceServers: new Map(Object.entries(resourceServers).map(([id, server]) => [id, server.secret])),
+    resourceServers: new Map(
+      Object.entries(resourceServers).map(([id, { secret }]) => [id, sha256Hex(secret)]),
+    ),
     policies: parsePolicies(policies, base.baseUrl),
     homeIssuer: rest.identify
       ? (rest.identify.issuer ?? base.baseUrl)

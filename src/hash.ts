@@ -92,9 +92,14 @@ export function verifySignature(
   return secrets.some((secret) => constantTimeEqual(given, utf8.encode(sign(secret, purpose, parts))))
 }
 
+/** Tells whether two texts of one length are the same, in constant time. */
+export function sameText(one: string, other: string): boolean {
+  return constantTimeEqual(utf8.encode(one), utf8.encode(other))
+}
+
 /** Tells whether two secrets are the same, in constant time, whatever their lengths. */
 export function sameSecret(one: string, other: string): boolean {
-  return constantTimeEqual(utf8.encode(sha256Hex(one)), utf8.encode(sha256Hex(other)))
+  return sameText(sha256Hex(one), sha256Hex(other))
 }
 
 /** Base64 HMAC-SHA-256, as webhooks are signed. */

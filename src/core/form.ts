@@ -4,7 +4,8 @@
 export type Params = ReadonlyMap<string, string>
 
 function decode(text: string): string {
-  const value = decodeURIComponent(text.replaceAll('+', ' '))
+  // most need none
+  const value = /[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text
   if (value.includes('\0')) throw new URIError('NUL in a parameter')
   return value
 }

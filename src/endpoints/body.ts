@@ -16,46 +16,41 @@ export const BODY_FAILURES = {
   'broken off': { status: 400, title: 'Broken off', text: 'The request ended before its body did' },
 } as const
 
-type Body = Uint8Array<ArrayBuffer>
-
-/** No body at all. */
-export const NO_BODY: Body = new Uint8Array()
+/** A body as text, or what is wrong with it. */
+export type Body = { readonly text: string } | { readonly failure: keyof typeof BODY_FAILURES }
 
 /** Reads what has no announced length, piece by piece. */
-async function readChunks(stream: AsyncIterable<Uint8Array>): Promise<Body | 'too long'> {
-  const chunks: Uint8Array[] = []
+async function readChunks(stream: AsyncIterable<Uint8Array>): Promise<Body> {
+  const decoder = new TextDecoder()
+  let text = ''
   let length = 0
   for await (const chunk of stream) {
     length += chunk.length
-    if (length <= MAX_BODY) chunks.push(chunk)
+    if (length <= MAX_BODY) text += decoder.decode(chunk, { stream: true })
     else if (length > MAX_DRAIN) break
   }
-  if (length > MAX_BODY) return 'too long'
-  const body = new Uint8Array(length)
-  let offset = 0
-  for (const chunk of chunks) {
-    body.set(chunk, offset)
-    offset += chunk.length
-  }
-  return body
+  return length > MAX_BODY ? { failure: 'too long' } : { text: text + decoder.decode() }
 }
 
-/** Reads a body up to the limit, chunked or not; says so when it is longer, or breaks off. */
-export async function readBody(request: Request): Promise<Body | keyof typeof BODY_FAILURES> {
+/**
+ * Reads a body up to the limit, chunked or not; says so when it is longer, or breaks off. What is not UTF-8 becomes
+ * U+FFFD.
+ */
+export async function readBody(request: Request): Promise<Body> {
   const { method, headers } = request
   // there is none, and to look for it makes servers make a stream
-  if (method === 'GET' || method === 'HEAD') return NO_BODY
-  if (request.bodyUsed) return 'read before'
+  if (method === 'GET' || method === 'HEAD') return { text: '' }
+  if (request.bodyUsed) return { failure: 'read before' }
   const announced = headers.get('content-length')
   try {
     // servers hold whoever announces a length to it; without a stream it costs a tenth
     if (announced !== null && Number(announced) <= MAX_BODY) {
-      const body = new Uint8Array(await request.arrayBuffer())
-      return body.length <= MAX_BODY ? body : 'too long'
+      const text = await request.text()
+      return text.length <= MAX_BODY ? { text } : { failure: 'too long' }
     }
     const stream = request.body as unknown as AsyncIterable<Uint8Array> | null
-    return stream ? await readChunks(stream) : NO_BODY
+    return stream ? await readChunks(stream) : { text: '' }
   } catch {
-    return 'broken off'
+    return { failure: 'broken off' }
   }
 }

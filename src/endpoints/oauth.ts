@@ -188,7 +188,7 @@ function deviceAuthorization(deps: Deps): Handler {
 function isBareRequest({ req, env }: AppContext): boolean {
   const type = mediaType(req.raw)
   if (type !== '' && type !== 'application/json') return false
-  return /^\s*(\{\s*\})?\s*$/.test(new TextDecoder().decode(env.body))
+  return /^\s*(\{\s*\})?\s*$/.test(env.body)
 }
 
 function token(deps: Deps): Handler {

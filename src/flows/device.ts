@@ -6,7 +6,7 @@ import { base64url, sha256Hex } from '../hash.ts'
 import { collect } from './collect.ts'
 import type { Caller, Deps } from './deps.ts'
 import type { Wait } from './held.ts'
-import { guessingLimit, isLimitReached } from './limits.ts'
+import { isAnybodyGuessing } from './limits.ts'
 import { purgeSometimes } from './purge.ts'
 import { type StartRequest, startGrant } from './start.ts'
 
@@ -35,9 +35,7 @@ export async function authorizeDevice(
   start: StartRequest,
 ): Promise<DeviceAuthorizationResponse | Refusal> {
   const { config } = deps
-  const length = (await isLimitReached(deps, guessingLimit(deps)))
-    ? USER_CODE_LENGTH.underAttack
-    : USER_CODE_LENGTH.ordinary
+  const length = (await isAnybodyGuessing(deps)) ? USER_CODE_LENGTH.underAttack : USER_CODE_LENGTH.ordinary
   let deviceCode = ''
   const make = () => {
     deviceCode = base64url(deps.random(32))

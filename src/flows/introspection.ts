@@ -1,8 +1,8 @@
 /** Introspection (RFC 7662): what a token is good for, told to the resource servers of the options. @module */
 
-import { sameSecret } from '../hash.ts'
+import { sameText, sha256Hex } from '../hash.ts'
 import { verifySecret } from './credentials.ts'
-import type { Caller, Deps } from './deps.ts'
+import { type Caller, type Deps, toCaller } from './deps.ts'
 
 /** RFC 7662 section 2.2. Times in epoch seconds. */
 export interface ActiveToken {
@@ -34,7 +34,7 @@ export interface InactiveToken {
 /** Tells whether a resource server is who it says. */
 export function isResourceServer(deps: Deps, id: string, secret: string): boolean {
   const known = deps.config.resourceServers.get(id)
-  return known !== undefined && sameSecret(known, secret)
+  return known !== undefined && sameText(known, sha256Hex(secret))
 }
 
 /** Looks a token up. Only the access tokens of CLIs are active; a refresh token never is: it opens nothing. */
@@ -44,7 +44,8 @@ export async function introspect(
   token: string,
 ): Promise<ActiveToken | InactiveToken> {
   // the address of the resource server is not where the credential is used
-  const who = await verifySecret(deps, { ...caller, remoteAddress: null }, token, ['session', 'api_key'])
+  const nowhere = toCaller(deps, caller.request, undefined)
+  const who = await verifySecret(deps, nowhere, token, ['session', 'api_key'])
   if (!who) return { active: false }
   const { user, credential, expires_in } = who
   return {

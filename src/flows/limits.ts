@@ -73,13 +73,22 @@ export async function releaseLimits(deps: Deps, limits: readonly Limit[], takenA
   }
 }
 
-/** Tells whether a limit has no room left, without counting. */
-export async function isLimitReached(deps: Deps, limit: Limit): Promise<boolean> {
+/** How long it is remembered whether somebody is guessing: it was so for a minute. Milliseconds. */
+const LOOK_EVERY = 1000
+const looked = new WeakMap<Deps, { readonly at: number; readonly isGuessing: boolean }>()
+
+/** Tells whether somebody is guessing user codes, or was within the last minute. */
+export async function isAnybodyGuessing(deps: Deps): Promise<boolean> {
   const now = deps.now()
+  const last = looked.get(deps)
+  if (last && Math.abs(now - last.at) < LOOK_EVERY) return last.isGuessing
+  const limit = guessingLimit(deps)
   const [sum = 0] = await deps.store.readLimits([
     { key: limit.key, since: oldestBucket(limit, now), until: Number.MAX_SAFE_INTEGER },
   ])
-  return sum >= limit.max
+  const isGuessing = sum >= limit.max
+  looked.set(deps, { at: now, isGuessing })
+  return isGuessing
 }
 
 /** When it makes sense to try again, in seconds. */

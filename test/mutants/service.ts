@@ -88,8 +88,8 @@ const rpc: readonly Mutant[] = [
   {
     id: 'RPC-07',
     file: 'src/endpoints/body.ts',
-    from: "if (length > MAX_BODY) return 'too long'",
-    to: '',
+    from: "return length > MAX_BODY ? { failure: 'too long' } : { text: text + decoder.decode() }",
+    to: 'return { text: text + decoder.decode() }',
     test: 'test/router.test.ts',
   },
   {
