@@ -7,8 +7,8 @@
 
 import { createRecent } from '../src/internal.ts'
 
-/** How many rows are kept, of about 1.5 kB, and how many changes are remembered. */
-const MOST = 10_000
+/** How many rows are kept, of about 1.5 kB, and how many changes are remembered, at least; at most twice as many. */
+const MANY = 5_000
 /** Stands for all credentials. */
 const ALL = ''
 /** What can change a row that was read. What adds one cannot: that nothing was found is not kept. */
@@ -40,15 +40,15 @@ export interface KeptRows<Row> {
 export function createKeptRows<Row extends { readonly id: string; readonly user_id: string }>(
   version: () => unknown,
 ): KeptRows<Row> {
-  const rows = createRecent<KeptRow<Row>>(MOST / 2)
+  const rows = createRecent<KeptRow<Row>>(MANY)
   // by id of a credential or person: the number of its last change
-  const changed = createRecent<number>(MOST)
+  const changed = createRecent<number>(MANY)
   let changes = 0
   let latest: unknown
 
   const isSame = ({ row, changes: before }: KeptRow<Row>) =>
     // else a change might have been forgotten
-    changes - before < MOST && [ALL, row.id, row.user_id].every((id) => (changed.last(id) ?? 0) <= before)
+    changes - before < MANY && [ALL, row.id, row.user_id].every((id) => (changed.last(id) ?? 0) <= before)
 
   return {
     read(hash, read) {

@@ -5,8 +5,8 @@ import { scopeList, TOUCH_EVERY } from './flows/credentials.ts'
 import { createRecent } from './flows/recent.ts'
 import type { CredentialWithUser, Store } from './store.ts'
 
-/** How many rows are kept, and how many changes are remembered. */
-const MOST = 10_000
+/** How many rows are kept, and how many changes are remembered, at least; at most twice as many. */
+const MANY = 5_000
 
 /** A row that was read. */
 interface Kept {
@@ -50,9 +50,9 @@ export function cacheVerifications(
   store: Store,
   { now, seconds }: { readonly now: () => number; readonly seconds: number },
 ): Store {
-  const rows = createRecent<Kept>(MOST / 2)
+  const rows = createRecent<Kept>(MANY)
   // by id of a credential or person: the number of its last change
-  const changed = createRecent<number>(MOST)
+  const changed = createRecent<number>(MANY)
   let changes = 0
   let reads = 0
   let latest = 0
@@ -64,7 +64,7 @@ export function cacheVerifications(
     // else its use is to be noted again
     time - credential.last_used_at < TOUCH_EVERY &&
     // else a change might have been forgotten
-    changes - before < MOST &&
+    changes - before < MANY &&
     [ALL, credential.id, user.id].every((id) => (changed.last(id) ?? 0) <= before)
 
   /** Notes a change before and after it, also when nobody knows whether it came to be: a reading meanwhile may have been too early. */
