@@ -57,7 +57,7 @@ function noteUse(deps: Deps, caller: Caller, found: CredentialWithUser, now: num
 }
 
 /**
- * Verifies a credential: one SELECT, and none at all for what has not even the form of one.
+ * Verifies a credential: one SELECT at most, and none at all for what has not even the form of one.
  *
  * @param kinds The kinds that are good for this use. A CLI's credential in a cookie, say, is nobody.
  */

@@ -73,7 +73,7 @@ export async function releaseLimits(deps: Deps, limits: readonly Limit[], takenA
   }
 }
 
-/** How long it is remembered whether somebody is guessing: it was so for a minute. Milliseconds. */
+/** How long the answer is remembered; milliseconds. It is about a whole minute anyway. */
 const LOOK_EVERY = 1000
 const looked = new WeakMap<Deps, { readonly at: number; readonly isGuessing: boolean }>()
 
