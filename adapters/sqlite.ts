@@ -121,8 +121,9 @@ function openDatabase(database: SqliteDatabase, isOwn: boolean): OpenDatabase {
         return { rows: rows as never[], changes: 0 }
       }
       const run = () => {
-        kept.note(compiled.sql, values)
-        return Number(prepared.statement.run(...bound).changes)
+        const changes = Number(prepared.statement.run(...bound).changes)
+        if (changes > 0) kept.note(compiled.sql, values)
+        return changes
       }
       return { rows: [], changes: await writes.add(run) }
     },

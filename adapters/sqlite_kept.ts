@@ -32,7 +32,7 @@ interface KeptRow<Row> {
 export interface KeptRows<Row> {
   /** Finds the row of a secret: the one that is kept, or what is read now. */
   read(hash: string, read: () => Row[]): Row[]
-  /** To be called with each statement that this process runs. */
+  /** To be called with each statement that has changed rows through here. */
   note(sql: string, values: object): void
 }
 
