@@ -5,19 +5,17 @@
  * @module
  */
 
-import { createRecent } from '../src/internal.ts'
+import { createChanges, createRecent } from '../src/internal.ts'
 
-/** How many rows are kept, of about 1.5 kB, and how many changes are remembered, at least; at most twice as many. */
+/** How many rows are kept, of about 1.5 kB, at least; at most twice as many. */
 const MANY = 5_000
-/** Stands for all credentials. */
-const ALL = ''
 /** What can change a row that was read. What adds one cannot: that nothing was found is not kept. */
 const CHANGES = /^(update|delete from) "(credentials|users)"/
 
 /** What a statement is about, where it says so. */
 interface About {
-  readonly id?: unknown
-  readonly user_id?: unknown
+  readonly id?: string
+  readonly user_id?: string
 }
 
 interface KeptRow<Row> {
@@ -41,21 +39,16 @@ export function createKeptRows<Row extends { readonly id: string; readonly user_
   version: () => unknown,
 ): KeptRows<Row> {
   const rows = createRecent<KeptRow<Row>>(MANY)
-  // by id of a credential or person: the number of its last change
-  const changed = createRecent<number>(MANY)
-  let changes = 0
+  const changes = createChanges()
   let latest: unknown
-
-  const isSame = ({ row, changes: before }: KeptRow<Row>) =>
-    // else a change might have been forgotten
-    changes - before < MANY && [ALL, row.id, row.user_id].every((id) => (changed.last(id) ?? 0) <= before)
 
   return {
     read(hash, read) {
       const kept = rows.last(hash)
       if (kept) {
         latest = version()
-        if (kept.version === latest && isSame(kept)) return [kept.row]
+        const { row, version: then, changes: before } = kept
+        if (then === latest && changes.isSame(before, [row.id, row.user_id])) return [row]
       }
       const before = latest
       const found = read()
@@ -63,12 +56,12 @@ export function createKeptRows<Row extends { readonly id: string; readonly user_
       if (row) {
         // asked afterwards: for what is not found it need not be
         latest = version()
-        if (latest === before) rows.note(hash, { row, version: latest, changes })
+        if (latest === before) rows.note(hash, { row, version: latest, changes: changes.count })
       }
       return found
     },
     note(sql, values: About) {
-      if (CHANGES.test(sql)) changed.note(String(values.id ?? values.user_id ?? ALL), ++changes)
+      if (CHANGES.test(sql)) changes.note(values.id ?? values.user_id)
     },
   }
 }

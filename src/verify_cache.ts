@@ -1,11 +1,12 @@
 /** Verifications answered from memory for some seconds: the option `verifyCacheSeconds`. @module */
 
 import { MANAGE_SCOPE } from './config.ts'
+import { createChanges } from './flows/changes.ts'
 import { scopeList, TOUCH_EVERY } from './flows/credentials.ts'
 import { createRecent } from './flows/recent.ts'
 import type { CredentialWithUser, Store } from './store.ts'
 
-/** How many rows are kept, and how many changes are remembered, at least; at most twice as many. */
+/** How many rows are kept, at least; at most twice as many. */
 const MANY = 5_000
 
 /** A row that was read. */
@@ -24,9 +25,6 @@ interface Changed {
   readonly id?: string
   readonly user_id?: string
 }
-
-/** Stands for all credentials. */
-const ALL = ''
 
 /**
  * Tells whether a verification is all that a credential is for. A browser may allow a login and a manager makes keys, which
@@ -51,42 +49,36 @@ export function cacheVerifications(
   { now, seconds }: { readonly now: () => number; readonly seconds: number },
 ): Store {
   const rows = createRecent<Kept>(MANY)
-  // by id of a credential or person: the number of its last change
-  const changed = createRecent<number>(MANY)
-  let changes = 0
+  const changes = createChanges()
   let reads = 0
   let latest = 0
-
-  const note = (id: string) => changed.note(id, ++changes)
 
   const isFresh = ({ found: { credential, user }, at, changes: before }: Kept, time: number) =>
     time - at < seconds * 1000 &&
     // else its use is to be noted again
     time - credential.last_used_at < TOUCH_EVERY &&
-    // else a change might have been forgotten
-    changes - before < MANY &&
-    [ALL, credential.id, user.id].every((id) => (changed.last(id) ?? 0) <= before)
+    changes.isSame(before, [credential.id, user.id])
 
   /** Notes a change before and after it, also when nobody knows whether it came to be: a reading meanwhile may have been too early. */
   const noting =
     <Args extends [Changed, ...unknown[]], Result>(write: (...args: Args) => Promise<Result>) =>
     async (...args: Args): Promise<Result> => {
-      const id = args[0].id ?? args[0].user_id ?? ALL
-      note(id)
+      const id = args[0].id ?? args[0].user_id
+      changes.note(id)
       try {
         return await write.apply(store, args)
       } finally {
-        note(id)
+        changes.note(id)
       }
     }
 
   const read = async (hash: string) => {
     const at = now()
-    if (at < latest) note(ALL)
+    if (at < latest) changes.note()
     latest = at
     const kept = rows.last(hash)
     if (kept && isFresh(kept, at)) return kept.found
-    const begun = { at, changes, nth: ++reads }
+    const begun = { at, changes: changes.count, nth: ++reads }
     const found = await store.findCredential(hash)
     // a reading that began later may have ended sooner
     if (found && mayBeKept(found) && begun.nth > (rows.last(hash)?.nth ?? 0))

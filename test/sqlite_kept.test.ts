@@ -1,44 +1,18 @@
 /** Rows that SQLite's store keeps in memory: whoever changes one, and from wherever, the next verification sees it. @module */
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { afterAll, describe, expect, test, vi } from 'vitest'
-import { sqlite } from '../adapters/sqlite.ts'
 import { createKeptRows } from '../adapters/sqlite_kept.ts'
 import { ENDS, settle, usedToken } from './support/credential_ends.ts'
-import { createTestGate, SECRET, type TestGate } from './support/gate.ts'
-import { authenticate, DOORS, isGood } from './support/instances.ts'
+import type { TestGate } from './support/gate.ts'
+import { authenticate, createPlaces, DOORS, isGood, removeInstances } from './support/instances.ts'
 
-const OPTIONS = {
-  clients: {
-    mytool: { scopes: ['read', 'offline_access'] },
-    manager: { scopes: ['pairgate:manage', 'read'] },
-  },
-  scopes: { read: 'Read' },
-  resourceServers: { api: { secret: SECRET } },
-}
+afterAll(removeInstances)
 
-const folder = mkdtempSync(join(tmpdir(), 'pairgate-kept-'))
-const gates: TestGate['gate'][] = []
-let serial = 0
-
-afterAll(async () => {
-  for (const gate of gates) await gate.close()
-  rmSync(folder, { recursive: true })
-})
-
-/** One gate, another one in the same process, one that has a connection of its own as another process would, and an operator's. */
-async function createPlaces() {
-  const file = join(folder, `${++serial}.db`)
-  const clock = { now: Date.now() }
-  const store = sqlite(file)
-  const make = (database: typeof store) => createTestGate({ ...OPTIONS, now: () => clock.now, database })
-  const places = { here: make(store), beside: make(store), elsewhere: make(sqlite(file)) }
-  gates.push(places.here.gate, places.elsewhere.gate)
-  const token = await usedToken(places.here)
-  return { ...places, token, clock, operator: new DatabaseSync(file) }
+/** Instances, and a credential that was used at one of them. */
+async function open() {
+  const places = await createPlaces()
+  return { ...places, token: await usedToken(places.here) }
 }
 
 /** A verification at each door, twice: by then the row is kept. */
@@ -49,7 +23,7 @@ async function verifyOften(t: TestGate, token: string) {
 describe('KEY-06 KEY-11 SES-04 a credential that was verified is over at once', () => {
   for (const place of ['here', 'beside', 'elsewhere'] as const) {
     test.each(Object.entries(ENDS))(`%s ${place}`, async (_, end) => {
-      const places = await createPlaces()
+      const places = await open()
       await verifyOften(places.here, places.token)
       await end(places[place], places.token)
       for (const door of Object.values(DOORS)) expect(await door(places.here, places.token)).toBe(false)
@@ -62,7 +36,7 @@ describe('KEY-06 KEY-11 SES-04 a credential that was verified is over at once', 
     'UPDATE users SET disabled_at = 1',
     'DELETE FROM credentials',
   ])('by hand: %s', async (sql) => {
-    const { here, token, operator } = await createPlaces()
+    const { here, token, operator } = await open()
     await verifyOften(here, token)
     operator.exec(sql)
     operator.close()
@@ -70,7 +44,7 @@ describe('KEY-06 KEY-11 SES-04 a credential that was verified is over at once', 
   })
 
   test('a person is told by the name of their last sign-in', async () => {
-    const { here, elsewhere, token, operator } = await createPlaces()
+    const { here, elsewhere, token, operator } = await open()
     await verifyOften(here, token)
     operator.exec("UPDATE users SET name = 'Alice of the other house'")
     operator.close()
@@ -95,7 +69,7 @@ test('what nobody has changed is read once, and once more after a use was noted'
       }) as typeof all
     return statement
   })
-  const { here, token, clock } = await createPlaces()
+  const { here, token, clock } = await open()
   await verifyOften(here, token)
   reads.length = 0
   await verifyOften(here, token)

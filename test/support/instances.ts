@@ -1,8 +1,9 @@
-/** Two instances over one SQLite file and by one clock, which answer verifications from memory for some seconds. @module */
+/** Instances over one SQLite file and by one clock, most of which answer verifications from memory for some seconds. @module */
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { sqlite } from '../../adapters/sqlite.ts'
 import type { PairgateOptions } from '../../src/mod.ts'
 import { postForm } from './credentials.ts'
@@ -53,6 +54,22 @@ export async function createHeld() {
   const [a, b] = [make(store), make(sqlite(file))]
   gates.push(a.gate, b.gate)
   return { a, b, clock, hold }
+}
+
+/**
+ * One gate, another one over the same store, one that has a connection of its own as another process would, and an
+ * operator's. None of them answers from memory for some seconds.
+ */
+export async function createPlaces() {
+  const file = join(folder, `${++serial}.db`)
+  const clock = { now: Date.now() }
+  const make = (database: PairgateOptions['database']) =>
+    createTestGate({ ...OPTIONS, verifyCacheSeconds: 0, now: () => clock.now, database })
+  const store = sqlite(file)
+  const [here, beside, elsewhere] = [make(store), make(store), make(sqlite(file))]
+  gates.push(here.gate, beside.gate, elsewhere.gate)
+  const operator = new DatabaseSync(file)
+  return { here, beside, elsewhere, operator, clock }
 }
 
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
